@@ -43,7 +43,7 @@ export default defineConfig({
     globalSetup: ["test/setup/run.ts"],
     sequence: { sequencer: LongestFirst },
     // Integration tests wait more than they compute.
-    maxWorkers: availableParallelism() + 2,
+    maxWorkers: availableParallelism() + 1,
     projects: [
       project("servers", { include: ["test/**/*.test.ts"], exclude: [...units, ...excluded] }),
       project("units", { include: [...units], exclude: excluded, isolate: false }),

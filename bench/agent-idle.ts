@@ -17,7 +17,7 @@ const TICKS = 100;
  */
 export const agentIdle: Benchmark = {
   name: "agent-idle",
-  title: "The agent of two nodes",
+  title: "What the agent of two nodes costs",
   measure: async (program) =>
     await withCluster(program, async (cluster) => {
       if (process.platform !== "linux") return "Measured on Linux only.";
@@ -44,7 +44,7 @@ export const agentIdle: Benchmark = {
         [
           ["nothing happens", ...idle],
           ["the console's page is open", ...open],
-          ["the page is open, and a client writes without a pause", ...busy],
+          ["the page is open, and a client writes without pause", ...busy],
         ],
       );
     }),

@@ -322,7 +322,7 @@ export const anySecond: Benchmark = {
       );
       const rows = [
         [
-          "`restore --at` of one of three, against `restore` of its backup",
+          "`restore --at` of one of three databases, against `restore` of its backup",
           seconds(moment),
           seconds(logical),
           ratio(moment, logical),
@@ -357,13 +357,13 @@ export const anySecond: Benchmark = {
           "at least 0.95",
         ],
         [
-          `${SECONDS} random seconds: marks missing, too many`,
+          `${SECONDS} random seconds: rows missing, rows too many`,
           `${marks.missing}, ${marks.more}`,
           "",
           "",
           "0, 0",
         ],
-        ["age of what the repository holds, a commit a second", seconds(age), "", "", "65 s"],
+        ["age of the repository, with one commit a second", seconds(age), "", "", "65 s"],
         [
           "copy elsewhere without changes, against the first",
           seconds(copies.again),
@@ -372,7 +372,7 @@ export const anySecond: Benchmark = {
           "0.35",
         ],
       ];
-      return `${table(["", "odoo-pg", "the other side", "ratio", "bar"], rows)}\n\nThree databases of ${size}, the first with ${attachments} attachments.`;
+      return `${table(["", "odoo-pg", "the other side", "ratio", "target"], rows)}\n\nThree databases of ${size}, the first with ${attachments} attachments.`;
     }),
 };
 

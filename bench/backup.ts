@@ -114,7 +114,7 @@ export const backupTime: Benchmark = {
       const time = median(ours);
       const originTime = median(origin);
       return table(
-        ["", "odoo-pg", "the other side", "ratio", "bar"],
+        ["", "odoo-pg", "the other side", "ratio", "target"],
         [
           [
             "time, against `pg_dump -Fc`",
@@ -137,7 +137,7 @@ export const backupTime: Benchmark = {
             ratio(second, zipped),
             "0.15",
           ],
-          ["of it new in the pool of attachments", megabytes(added), "", "", ""],
+          ["thereof new in the pool of attachments", megabytes(added), "", "", ""],
           ["the first backup, with all attachments", seconds(first), "", "", ""],
           ["memory of odoo-pg, first backup", megabytes(firstMemory * 1024), "", "", "200 MB"],
         ],
@@ -159,7 +159,7 @@ export const manyBackups: Benchmark = {
       });
       const ours = await timed(async () => void (await odooPg("backup", "create", "--all")));
       return table(
-        ["", "odoo-pg", "`pg_dump -Fc`", "ratio", "bar"],
+        ["", "odoo-pg", "`pg_dump -Fc`", "ratio", "target"],
         [
           ["time", seconds(ours), seconds(origin), ratio(ours, origin), "1.2"],
           ["memory of odoo-pg", megabytes(memory() * 1024), "", "", "200 MB"],

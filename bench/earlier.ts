@@ -11,7 +11,7 @@ const RUNS = 9;
 /** The cost of least rights: this program beside that of 0.1.0, in turns, on data made in the same way. */
 export const beforeAndNow: Benchmark = {
   name: "earlier",
-  title: "Beside version 0.1.0",
+  title: "Compared with version 0.1.0",
   async measure(program) {
     const earlier = earlierProgram();
     const ups: Sides = { earlier: [], now: [] };
@@ -24,10 +24,10 @@ export const beforeAndNow: Benchmark = {
     }
     const backups = await backupTimes(earlier, program);
     return [
-      "The bar: not slower by more than 5 %. One node for the backups: a database of 330 MB with 2,000 attachments.",
+      "The target: at most 5 % slower. Backups are of one node, with a database of 330 MB with 2,000 attachments.",
       "",
       table(
-        [`${RUNS} runs each, medians`, "0.1.0", "now", "ratio", "bar"],
+        [`${RUNS} runs each, medians`, "0.1.0", "now", "ratio", "target"],
         [row("up, from an empty directory, two nodes", ups), row("backup create", backups)],
       ),
     ].join("\n");

@@ -165,7 +165,7 @@ const seconds = (time: number): string => `${(time / 1000).toFixed(1)} s`;
 /** How soon written data is kept, and what a kill leaves behind. */
 export const whatIsKept: Benchmark = {
   name: "kept",
-  title: "What is kept of a second, how soon, and what a kill leaves",
+  title: "How soon data is kept for any second, and what a kill leaves",
   measure: async (program) => {
     const { ours, find } = await looks();
     const { pooled, killed, age } = await withBench(
@@ -187,23 +187,28 @@ export const whatIsKept: Benchmark = {
       copySchedule(),
     );
     return table(
-      ["", "odoo-pg", "the other side", "bar"],
+      ["", "odoo-pg", "the other side", "target"],
       [
         [
-          `a look at ${FILES} files of which none is new, against \`find -newermt\``,
+          `a scan of ${FILES} files, none of them new, against \`find -newermt\``,
           milliseconds(ours),
           milliseconds(find),
           "5 ms",
         ],
-        [`${WRITTEN} attachments: from its write into the pool, the slowest`, seconds(pooled), "", "10 s"],
         [
-          `age of what a copy elsewhere holds, a copy every ${COPY_EVERY} minutes, restores meanwhile`,
+          `the slowest of ${WRITTEN} attachments, from its write until it is in the pool`,
+          seconds(pooled),
+          "",
+          "10 s",
+        ],
+        [
+          `age of the copy elsewhere, made every ${COPY_EVERY} minutes, with restores meanwhile`,
           seconds(age),
           "",
           "6 min",
         ],
         [
-          `${KILLS} restores of a moment killed: live touched, left over, next try failed`,
+          `${KILLS} killed restores of a moment: live data touched, files left over, next try failed`,
           `${killed.touched}, ${killed.left}, ${killed.failed}`,
           "",
           "0, 0, 0",

@@ -110,6 +110,6 @@ export const threeLosses: Benchmark = {
         row("a broken disk", "`down`, `restore --cluster-as`, `up`", times.disk),
         row("a lost host", "`backup fetch`, `up`", times.host),
       ];
-      return `${table(["", "commands", "until Odoo can work"], rows)}\n\nA database of ${(size / 2 ** 20).toFixed(0)} MB with ${attachments} attachments; rows and files were the same as before each loss. The copy elsewhere lay on another folder of the same disk.`;
+      return `${table(["", "commands", "until Odoo can work"], rows)}\n\nA database of ${(size / 2 ** 20).toFixed(0)} MB with ${attachments} attachments; rows and files were the same as before each loss. The copy elsewhere was in another folder of the same disk.`;
     }),
 };

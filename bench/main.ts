@@ -8,7 +8,7 @@ import { hosts } from "./hosts.ts";
 import { whatIsKept } from "./kept.ts";
 import { threeLosses } from "./losses.ts";
 import { describeMachine } from "./machine.ts";
-import { pooling } from "./pooling.ts";
+import { pooling, poolingMany } from "./pooling.ts";
 import { poolLeave } from "./pool-leave.ts";
 import { readThroughput } from "./read-throughput.ts";
 import { reseedTime } from "./reseed.ts";
@@ -36,6 +36,7 @@ const benchmarks: readonly Benchmark[] = [
   switchoverGap,
   poolLeave,
   pooling,
+  poolingMany,
   readThroughput,
   reseedTime,
   restoreTime,
@@ -71,7 +72,7 @@ export async function runBenchmarks(root: string, args: readonly string[]): Prom
     if (!args.includes("--write")) continue;
     const parts = [
       "# Benchmarks",
-      "Made by `npm run bench -- --write`. Both sides of each table were measured in one run, in turns, on one machine.",
+      "`npm run bench -- --write` makes this page. Both sides of each table were measured in one run, in turns, on one machine.",
       machine,
       ...benchmarks.flatMap((one) => sections.get(one.title) ?? []),
     ];

@@ -94,13 +94,13 @@ export const poolLeave: Benchmark = {
         `${(Math.max(...times) / 1000).toFixed(2)} s`,
       ];
       return [
-        "Replay is paused on the only replica, and more than `max_lag` (4 MB) is written. Counted from the moment at which the",
-        `bound is exceeded. Meanwhile a new client comes every ${EVERY} ms.`,
+        "Replay is paused on the only replica, and more than `max_lag` (4 MB) is written. Times count from the moment at which",
+        `the limit is exceeded. Meanwhile a new client connects every ${EVERY} ms.`,
         "",
         table(
           [`${TIMES} times`, "each", "worst"],
           [
-            ["last new session led to the replica", ...cells(left)],
+            ["last new session on the replica", ...cells(left)],
             ["open session on the replica cut", ...cells(cut)],
             ["connections refused or broken", `${clients.errors.length} of ${clients.answers.length}`, ""],
           ],

@@ -2,13 +2,22 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Client } from "pg";
-import { pgbenchWith, preparePgbench, processesOf, withReplicated, type Replicated } from "./replicated.ts";
+import {
+  pgbenchWith,
+  preparePgbench,
+  processesOf,
+  withReplicated,
+  type Encryption,
+  type Replicated,
+} from "./replicated.ts";
 import { type Benchmark, median, table } from "./table.ts";
 
 const ROUNDS = 5;
 /** Seconds of a run, and of one with more clients than ever work at once: connecting takes some of them. */
 const SECONDS = 6;
 const MANY_SECONDS = 30;
+const FEW = 32;
+const MANY = 300;
 /** At least as many branches as clients: few wait for each other's rows. */
 const SCALE = 50;
 const IDLE = 300;
@@ -98,63 +107,110 @@ async function switchovers(cluster: Replicated): Promise<readonly string[]> {
   return [`${failed} of ${done + failed}`, `${(longest / 1000).toFixed(2)} s`];
 }
 
-/** The cost and the savings of pooling, compared with HAProxy alone. */
+const SCRIPTS = {
+  "tpcb-like": "five statements and a commit",
+  "simple-update": "three statements and a commit",
+  "select-only": "one statement that reads",
+} as const;
+
+/** Two clusters side by side: one whose clients have sessions of their own, and one that pools. */
+async function sideBySide(
+  program: string,
+  compare: (direct: Replicated, pooled: Replicated) => Promise<string>,
+): Promise<string> {
+  const shape = { nodes: 2, consistency: "bounded", parameters: PARAMETERS } as const;
+  return await withReplicated(
+    program,
+    { ...shape, pooling: "none" },
+    async (direct) =>
+      await withReplicated(program, { ...shape, pooling: "transaction" }, async (pooled) => {
+        for (const side of [direct, pooled]) await preparePgbench(side, SCALE);
+        return await compare(direct, pooled);
+      }),
+  );
+}
+
+/** A row of transactions a second: own sessions, pooled, and their ratio. */
+async function row(
+  sides: readonly [Replicated, Replicated],
+  clients: number,
+  script: keyof typeof SCRIPTS,
+  encryption: Encryption,
+): Promise<string[]> {
+  const measured: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    for (const [index, side] of sides.entries())
+      measured[index]?.push(
+        await pgbenchWith(
+          clients,
+          encryption,
+          side,
+          side.ports.write,
+          clients === MANY ? MANY_SECONDS : SECONDS,
+          `--builtin=${script}`,
+        ),
+      );
+  }
+  const [without, withPooling] = measured.map(median);
+  return [
+    `${clients} clients, ${SCRIPTS[script]}, ${encryption === "require" ? "TLS" : "no TLS"}`,
+    without?.toFixed(0) ?? "",
+    withPooling?.toFixed(0) ?? "",
+    ((withPooling ?? 0) / (without ?? 1)).toFixed(2),
+  ];
+}
+
+const COLUMNS = [
+  `transactions a second, median of ${ROUNDS}`,
+  "own sessions",
+  "pooled",
+  "pooled / own",
+] as const;
+
+/** The cost of pooling where clients are few, compared with HAProxy alone. */
 export const pooling: Benchmark = {
   name: "pooling",
   title: "Pooled transactions against sessions of their own",
   measure: async (program) =>
-    await withReplicated(
-      program,
-      { nodes: 2, consistency: "bounded", parameters: PARAMETERS, pooling: "none" },
-      async (direct) =>
-        await withReplicated(
-          program,
-          { nodes: 2, consistency: "bounded", parameters: PARAMETERS, pooling: "transaction" },
-          async (pooled) => await compare(direct, pooled),
-        ),
-    ),
+    await sideBySide(program, async (...sides) => {
+      const rows: string[][] = [];
+      for (const encryption of ["require", "disable"] as const)
+        for (const script of ["tpcb-like", "simple-update", "select-only"] as const)
+          rows.push(await row(sides, FEW, script, encryption));
+      return [
+        `pgbench for ${SECONDS} s at scale ${SCALE} through the write endpoint, in turns. With TLS, as Odoo's driver connects by default: the server decrypts for its own sessions, PgBouncer for pooled ones; behind PgBouncer there are only sockets of this host. A pooled transaction makes two round trips more than the client's own: one resets what it may have set, one tells the server the next client's name. The shorter the transaction, the more they weigh; Odoo's have ten statements and more.`,
+        "",
+        table(COLUMNS, rows),
+      ].join("\n");
+    }),
 };
 
-async function compare(direct: Replicated, pooled: Replicated): Promise<string> {
-  for (const side of [direct, pooled]) await preparePgbench(side, SCALE);
-  const rows: string[][] = [];
-  for (const [clients, kind, script, seconds] of [
-    [32, "five statements and a commit", "tpcb-like", SECONDS],
-    [32, "three statements and a commit", "simple-update", SECONDS],
-    [32, "one statement that reads", "select-only", SECONDS],
-    [300, "five statements and a commit", "tpcb-like", MANY_SECONDS],
-    [300, "one statement that reads", "select-only", MANY_SECONDS],
-  ] as const) {
-    const measured: [number[], number[]] = [[], []];
-    for (let round = 0; round < ROUNDS; round += 1) {
-      for (const [index, side] of [direct, pooled].entries())
-        measured[index]?.push(
-          await pgbenchWith(clients, side, side.ports.write, seconds, `--builtin=${script}`),
-        );
-    }
-    const [without, withPooling] = measured.map(median);
-    rows.push([
-      `${clients} clients, ${kind}`,
-      without?.toFixed(0) ?? "",
-      withPooling?.toFixed(0) ?? "",
-      ((withPooling ?? 0) / (without ?? 1)).toFixed(2),
-    ]);
-  }
-  const idle = [await idleSessions(direct), await idleSessions(pooled)];
-  const changes = [await switchovers(direct), await switchovers(pooled)];
-  return [
-    `pgbench for ${SECONDS} s, with 300 clients for ${MANY_SECONDS} s, at scale ${SCALE} through the write endpoint, in turns. A pooled transaction has two round trips more than those of the client: what it may have set is taken back after it (\`DISCARD ALL\`), and the next client's name is told. The shorter the transaction, the more they weigh; Odoo's have ten statements and more.`,
-    "",
-    table([`transactions a second, median of ${ROUNDS}`, "own sessions", "pooled", "pooled / own"], rows),
-    "",
-    `${IDLE} clients that have asked once and idle since; memory of the primary's processes and PgBouncer, as far as it grew (PSS). Then ${CLIENTS} clients in transactions of two statements during ${SWITCHOVERS} switchovers.`,
-    "",
-    table(
-      ["", "sessions of the server", "memory", "transactions that failed", "longest transaction"],
-      [
-        ["own sessions", ...(idle[0] ?? []), ...(changes[0] ?? [])],
-        ["pooled", ...(idle[1] ?? []), ...(changes[1] ?? [])],
-      ],
-    ),
-  ].join("\n");
-}
+/** The cost and the savings of pooling with more clients than ever work at once. */
+export const poolingMany: Benchmark = {
+  name: "pooling-many",
+  title: "Many clients, pooled and with sessions of their own",
+  measure: async (program) =>
+    await sideBySide(program, async (...sides) => {
+      const [direct, pooled] = sides;
+      const rows: string[][] = [];
+      for (const script of ["tpcb-like", "select-only"] as const)
+        rows.push(await row(sides, MANY, script, "disable"));
+      const idle = [await idleSessions(direct), await idleSessions(pooled)];
+      const changes = [await switchovers(direct), await switchovers(pooled)];
+      return [
+        `pgbench for ${MANY_SECONDS} s at scale ${SCALE} through the write endpoint, in turns.`,
+        "",
+        table(COLUMNS, rows),
+        "",
+        `${IDLE} clients that asked once and are idle since; the memory is how much the primary's processes and PgBouncer grew (PSS). Then ${CLIENTS} clients ran transactions of two statements during ${SWITCHOVERS} switchovers.`,
+        "",
+        table(
+          ["", "sessions of the server", "memory", "transactions that failed", "longest transaction"],
+          [
+            ["own sessions", ...(idle[0] ?? []), ...(changes[0] ?? [])],
+            ["pooled", ...(idle[1] ?? []), ...(changes[1] ?? [])],
+          ],
+        ),
+      ].join("\n");
+    }),
+};

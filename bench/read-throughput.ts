@@ -54,15 +54,15 @@ listen reads
         const direct = median(measured[0] ?? []);
         const plain = median(measured[1] ?? []);
         return [
-          `pgbench -S with 8 clients for ${SECONDS} s, all answered by the one replica, in turns. The balancer shares the cores with`,
-          "server and clients. The plain HAProxy has a configuration of ten lines and no checks.",
+          `pgbench -S with 8 clients for ${SECONDS} s, all answered by the one replica, in turns. HAProxy shares the cores with`,
+          "server and clients. The plain one has a configuration of ten lines and no checks.",
           "",
           table(
             [
               `transactions a second, ${ROUNDS} runs each`,
               "median",
-              "least",
-              "most",
+              "lowest",
+              "highest",
               "of direct",
               "of plain HAProxy",
             ],

@@ -16,6 +16,9 @@ import { freePorts, inFolder, serverUser } from "./throwaway.ts";
 type Node = `pg${number}`;
 type Role = "odoo" | "postgres" | "replicator";
 
+/** Whether a client speaks TLS: what libpq calls sslmode. */
+export type Encryption = "require" | "disable";
+
 /** A running cluster for a measurement. */
 export interface Replicated {
   readonly folder: string;
@@ -146,11 +149,16 @@ async function writePassfile({ passfile, password }: Replicated): Promise<void> 
   if (user.uid !== undefined && user.gid !== undefined) chownSync(passfile, user.uid, user.gid);
 }
 
-/** pgbench or another program of PostgreSQL, run as the servers' user. */
+/**
+ * pgbench or another program of PostgreSQL, run as the servers' user.
+ * @param encryption default `disable`. libpq's own, `prefer`, falls back without a word: where it cannot read the
+ *   certificates below HOME, as this user below root's, two sides might be compared of which one is encrypted.
+ */
 export async function tool(
   cluster: Replicated,
   name: string,
   args: readonly string[],
+  encryption: Encryption = "disable",
 ): Promise<{ readonly stdout: string; readonly stderr: string }> {
   const { stdout: bin } = await execa("pg_config", ["--bindir"]);
   const path = existsSync(join(bin, name)) ? join(bin, name) : name;
@@ -158,7 +166,13 @@ export async function tool(
     ...(await serverUser()),
     cwd: "/",
     stdin: "ignore",
-    env: { PGPASSFILE: cluster.passfile, PGHOST: "127.0.0.1", PGUSER: "odoo", PGSSLMODE: "prefer" },
+    env: {
+      HOME: cluster.folder,
+      PGPASSFILE: cluster.passfile,
+      PGHOST: "127.0.0.1",
+      PGUSER: "odoo",
+      PGSSLMODE: encryption,
+    },
   });
 }
 
@@ -169,30 +183,24 @@ export async function pgbench(
   seconds: number,
   ...more: readonly string[]
 ): Promise<number> {
-  return await pgbenchWith(8, cluster, port, seconds, ...more);
+  return await pgbenchWith(8, "disable", cluster, port, seconds, ...more);
 }
 
 /** Transactions a second of pgbench with so many clients. */
 export async function pgbenchWith(
   clients: number,
+  encryption: Encryption,
   cluster: Replicated,
   port: number,
   seconds: number,
   ...more: readonly string[]
 ): Promise<number> {
-  const { stdout } = await tool(cluster, "pgbench", [
-    "-n",
-    "-c",
-    String(clients),
-    "-j",
-    "2",
-    "-T",
-    String(seconds),
-    "-p",
-    String(port),
-    ...more,
+  const { stdout } = await tool(
+    cluster,
     "pgbench",
-  ]);
+    ["-n", "-c", String(clients), "-j", "2", "-T", String(seconds), "-p", String(port), ...more, "pgbench"],
+    encryption,
+  );
   const tps = /tps = ([\d.]+) \(without/.exec(stdout)?.[1] ?? /tps = ([\d.]+)/.exec(stdout)?.[1];
   // Too many clients to connect in time.
   if (stdout.includes("actually processed: 0")) return 0;

@@ -53,12 +53,12 @@ export const reseedTime: Benchmark = {
       }
       const times = (of: number): string => (median(ours) / of).toFixed(2);
       return [
-        `${size} in all databases. \`odoo-pg reseed\` returns when the replica streams again: copy, stop, exchange, start; its old data`,
-        "is kept aside. It copies through the primary's Unix socket. pg_basebackup alone copies to the same disk, over TCP with TLS as",
+        `${size} in all databases. \`odoo-pg reseed\` returns when the replica streams again: copy, stop, exchange, start. The old data`,
+        "is kept aside. reseed copies through the primary's Unix socket. pg_basebackup alone copies to the same disk, over TCP with TLS as",
         "it does between hosts, and over that socket.",
         "",
         table(
-          [`${ROUNDS} runs each`, "median", "least", "most", "reseed takes"],
+          [`${ROUNDS} runs each`, "median", "lowest", "highest", "reseed takes"],
           [
             ["pg_basebackup -c fast, TCP and TLS", ...timeCells(overTcp), `${times(median(overTcp))} times`],
             [

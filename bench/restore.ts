@@ -133,10 +133,10 @@ backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
         const byHand = dumped + again;
         rmSync(dump);
         return table(
-          ["what", "odoo-pg", "the other way", "ratio", "bar", "memory of odoo-pg"],
+          ["what", "odoo-pg", "the other way", "ratio", "target", "memory of odoo-pg"],
           [
             [
-              "restore, compared, against `createdb` and `pg_restore`",
+              "restore and comparison, against `createdb` and `pg_restore`",
               seconds(restored),
               seconds(again),
               share(restored, again),
@@ -144,7 +144,7 @@ backup: { enabled: false, drill_schedule: "off", dir: ${join(folder, "b")} }
               `${Math.round(restorePeak / 1024)} MB`,
             ],
             [
-              `the same with ${attachments} attachments, checked and on the disk, against \`cp -a\` after that`,
+              `the same with ${attachments} attachments, checked and flushed to disk, against \`cp -a\` after that`,
               seconds(restoredWhole),
               seconds(again + copying),
               share(restoredWhole, again + copying),

@@ -68,9 +68,9 @@ export const scrapeTime: Benchmark = {
         signalAll(hanging, "SIGCONT");
       }
       return [
-        `${lines} samples, ${(size / 1024).toFixed(0)} kB. The bar: 0.5 s.`,
+        `${lines} samples, ${(size / 1024).toFixed(0)} kB. The target: 0.5 s.`,
         table(
-          [`${RUNS} scrapes each`, "median", "least", "most"],
+          [`${RUNS} scrapes each`, "median", "lowest", "highest"],
           [
             ["the first one", ...timeCells([first])],
             ["both servers answer", ...timeCells(times)],

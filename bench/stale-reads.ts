@@ -164,13 +164,13 @@ export const staleReads: Benchmark = {
       `${(count.longestWrite / 1000).toFixed(2)} s`,
     ];
     return [
-      `${CLIENTS} clients write on the write endpoint, then read the same row on the read endpoint; two replicas. The plain recipe`,
-      `(consistency \`eventual\`) with nothing going wrong; \`read-your-writes\` while the replicas were killed, stopped`,
-      `(SIGSTOP) and had their replay paused, and were brought back: ${failed} times.`,
+      `${CLIENTS} clients write through the write endpoint, then read the same row through the read endpoint, with two replicas. The plain`,
+      `recipe (consistency \`eventual\`) ran undisturbed. With \`read-your-writes\` replicas were killed, stopped (SIGSTOP), had`,
+      `their replay paused, and were brought back: ${failed} times.`,
       "",
       table(
         ["", "pairs", "stale reads", "read from a replica", "cut connections", "longest write"],
-        [row("eventual, nothing going wrong", plain), row("read-your-writes, replicas failing", ours)],
+        [row("eventual, undisturbed", plain), row("read-your-writes, with failing replicas", ours)],
       ),
     ].join("\n");
   },

@@ -80,8 +80,8 @@ export const switchoverGap: Benchmark = {
       });
     }
     return [
-      `${CLIENTS} clients insert rows through the write endpoint, one after another with 2 ms between, during ${TIMES} switchovers there and back.`,
-      "The gap is the longest time between two acknowledged commits. Patroni 3.0 with etcd and HAProxy by their defaults: 4.5 s.",
+      `${CLIENTS} clients insert rows through the write endpoint, each after a pause of 2 ms, during ${TIMES} switchovers there and back.`,
+      "The gap is the longest time between two acknowledged commits. Patroni 3.0 with etcd and HAProxy at their defaults took 4.5 s.",
       "",
       table(
         ["consistency", "longest gap of each", "worst", "acknowledged rows lost", "errors of clients"],

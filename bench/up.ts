@@ -21,12 +21,12 @@ export const upTime: Benchmark = {
       });
     }
     return [
-      "`odoo-pg up` returns when the replica streams and both endpoints answer; TLS, SCRAM passwords, roles, Odoo's template",
-      "and HAProxy are part of it. The raw tools are called one after another: initdb, start, role and slot,",
+      "`odoo-pg up` returns when the replica streams and both endpoints answer. That includes TLS, SCRAM passwords, roles, Odoo's template",
+      "and HAProxy. The raw tools are called one after another: initdb, start, role and slot,",
       "pg_basebackup --checkpoint=fast, start, until the replica streams.",
       "",
       table(
-        [`${RUNS} runs each`, "median", "least", "most"],
+        [`${RUNS} runs each`, "median", "lowest", "highest"],
         [
           ["raw tools", ...timeCells(raw)],
           ["odoo-pg up", ...timeCells(ours)],

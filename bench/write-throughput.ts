@@ -30,7 +30,7 @@ export const writeThroughput: Benchmark = {
             `pgbench (TPC-B, scale ${SCALE}) with 8 clients for ${SECONDS} s through the write endpoint, one replica, in turns.`,
             "",
             table(
-              [`transactions a second, ${ROUNDS} runs each`, "median", "least", "most"],
+              [`transactions a second, ${ROUNDS} runs each`, "median", "lowest", "highest"],
               [
                 row("eventual", eventual),
                 row("read-your-writes", readYourWrites),

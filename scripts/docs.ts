@@ -1,6 +1,6 @@
-import { configurationPage } from "../src/config/document.ts";
-import { exampleFile } from "../src/config/example.ts";
-import { configJsonSchema } from "../src/config/json-schema.ts";
+import { configurationPage } from "../src/config/documents/document.ts";
+import { exampleFile } from "../src/config/documents/example.ts";
+import { configJsonSchema } from "../src/config/documents/json-schema.ts";
 import { ERRORS } from "../src/errors.ts";
 import { troubleOf, warningCodes } from "../src/model/troubles/troubles.ts";
 import { severityOf } from "../src/model/warnings.ts";

@@ -1,6 +1,6 @@
 // Which folder of src/ may import which: node scripts/layers.mjs. Part of `npm run lint`. A folder depends on those
 // that its line names, types included, and on nothing else. The lines go from the ground up, and each names only lines
-// above it: so there is no cycle.
+// above it: so there is no cycle. And no folder has more files than a reader takes in at a look.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -82,12 +82,26 @@ const LAYERS = {
   // The store that decides where there are several hosts: etcd, and who votes in it.
   consensus: ["system"],
   // Several hosts: their membership, the configuration of Patroni and etcd, the agent that goes with them.
-  hosts: [...RUNNING, "failover", "backup", "observe", "alarms", "metrics", "console", "agent", "consensus"],
+  hosts: [
+    ...RUNNING,
+    "archive",
+    "failover",
+    "backup",
+    "observe",
+    "alarms",
+    "metrics",
+    "console",
+    "agent",
+    "consensus",
+  ],
   // The image: the contract of its variables, adoption, first launch.
   container: [...RUNNING.filter((name) => name !== "store"), "agent"],
 };
 // Reads arguments, calls use cases, prints.
 LAYERS.cli = Object.keys(LAYERS);
+
+/** Files that one folder may have, folders in it not counted. */
+const MOST_FILES = 20;
 
 const src = fileURLToPath(new URL("../src", import.meta.url));
 
@@ -122,7 +136,21 @@ export function brokenLayers() {
         .filter((below) => !used.get(name)?.has(below))
         .map((below) => `the table: ${name} imports no ${below}`),
     );
-  return [...upward, ...broken, ...idle];
+  return [...upward, ...broken, ...idle, ...crowded()];
+}
+
+function crowded() {
+  const counted = new Map();
+  for (const file of sources()) {
+    const folder = path.posix.dirname(file);
+    counted.set(folder, (counted.get(folder) ?? 0) + 1);
+  }
+  return [...counted]
+    .filter(([, count]) => count > MOST_FILES)
+    .map(
+      ([folder, count]) =>
+        `src/${folder} has ${count} files, more than ${MOST_FILES}: what belongs together gets a folder of its own`,
+    );
 }
 
 function sources() {

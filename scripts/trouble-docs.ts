@@ -98,7 +98,7 @@ const withRule = (): (Pick<Trouble, "meaning"> & {
 })[] =>
   troubleCodes().flatMap((code) => {
     const { prometheus: rule, meaning } = troubleOf(code);
-    return rule ? [{ code, meaning, severity: severityOf(code), rule }] : [];
+    return rule ? [{ code, meaning: rule.meaning ?? meaning, severity: severityOf(code), rule }] : [];
   });
 
 /** The name of a rule for Prometheus: `backup_failed` is `OdooPgBackupFailed`. */

@@ -42,6 +42,11 @@ export const ERRORS = {
     meaning:
       "`backup.any_second` is enabled, and there is no pgBackRest of a version that knows this PostgreSQL.",
   },
+  repository_missing: {
+    exit: 1,
+    meaning:
+      "The repository of any second is not where it was, for example because its disk is not mounted. Nothing was made in its place.",
+  },
   outside_window: {
     exit: 2,
     meaning: "The moment cannot be brought back: it is outside the window, or in a gap.",

@@ -6,7 +6,7 @@ import { identityOf } from "../model/observation.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { Metrics } from "../metrics/gather.ts";
 import { OdooFactsCache } from "../odoo/facts-cache.ts";
-import { databaseBytes, databaseNames } from "../postgres/sql/facts.ts";
+import { databaseBytes, databaseNames } from "../postgres/sql/observing/facts.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
 import { serveOnSocket } from "../system/network/http.ts";
@@ -15,13 +15,14 @@ import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
 import { Alarms } from "../alarms/alarms.ts";
+import { applyConfiguration, dropArchiveCommand } from "../services/configure.ts";
 import { ArchiveKeeper } from "./backups/archive-keeper.ts";
 import { AttachmentsCompanion } from "./backups/attachments-companion.ts";
 import { BackupSchedule, runInBackground } from "./backups/backup-schedule.ts";
 import { ConsoleServer } from "../console/console.ts";
 import { Gatherer } from "../console/gather/gatherer.ts";
-import { BeforeUp } from "./before-up.ts";
-import { awaitStreaming, bringUpServers } from "./bring-up.ts";
+import { BeforeUp } from "./up-and-down/before-up.ts";
+import { awaitStreaming, bringUpServers } from "./up-and-down/bring-up.ts";
 import { ChangeFinisher } from "./change-finisher.ts";
 import { CopySchedule } from "./backups/copy-schedule.ts";
 import { EventWriter } from "./event-writer.ts";
@@ -29,14 +30,14 @@ import { takeUp, type KeptCluster } from "./kept-cluster.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import type { Endpoints } from "../services/endpoints.ts";
 import type { Poolers } from "../services/poolers.ts";
-import { serveHealth } from "./health.ts";
+import { serveHealth } from "./control/health.ts";
 import { AgentLife } from "./life.ts";
 import type { Part } from "./loop.ts";
-import { controlAnswers, type Orders } from "./server.ts";
+import { controlAnswers, type Orders } from "./control/server.ts";
 import type { Progress } from "../progress.ts";
 import { factsAccess } from "../members/facts-node.ts";
 import type { ReadPool } from "../services/read-pool.ts";
-import { recordBegunNodes, refuseNodeChanges } from "./removed-nodes.ts";
+import { recordBegunNodes, refuseNodeChanges } from "./up-and-down/removed-nodes.ts";
 import { carryOut } from "./operations.ts";
 import type {
   AgentReport,
@@ -51,10 +52,17 @@ import { Cached } from "../system/cached.ts";
 import { calledAnywhere } from "../system/called.ts";
 import { checkMissingWal } from "../members/missing-wal.ts";
 import { recordTablespaces } from "../members/tablespaces.ts";
-import { changeState, primaryOf, requireOwnPrimary, syncHandles, type Runtime } from "../members/runtime.ts";
+import {
+  changeState,
+  primaryName,
+  primaryOf,
+  requireOwnPrimary,
+  syncHandles,
+  type Runtime,
+} from "../members/runtime.ts";
 import { readApplied, writeApplied, type Applied } from "../store/state.ts";
 import { Supervisor } from "../services/supervisor.ts";
-import { takeDownServers } from "./take-down.ts";
+import { takeDownServers } from "./up-and-down/take-down.ts";
 import { Samples } from "../observe/samples.ts";
 import { StatementWatch } from "../observe/statement-watch.ts";
 import { OperationQueue } from "./operation-queue.ts";
@@ -64,13 +72,13 @@ import { StatusSource } from "../observe/status-source.ts";
 /** Milliseconds for HAProxy to answer while a report is made: less than anyone waits for the report. */
 const HAPROXY_TIMEOUT = 300;
 
-/** Milliseconds between two looks at the size of the databases, for those who ask: each reads every file. */
+/** Milliseconds between two reads of the databases' sizes, on request: each reads every file's size. */
 const BYTES = { every: 5000, timeout: 150 };
 
 /** The same for their names, which are cheap. */
 const NAMES = { every: 500, timeout: 150 };
 
-/** Milliseconds for the first look: before it there is nothing to report. A status takes less than two seconds. */
+/** Milliseconds that a report waits for the first observations. A status takes less than two seconds. */
 const FIRST_BYTES = 700;
 
 /** Milliseconds for replicas to join the read pool at `up`. */
@@ -112,7 +120,7 @@ export class Agent {
   readonly statusSource: StatusSource;
   readonly samples: Samples;
   readonly #statements: StatementWatch;
-  /** What is known of Odoo's databases, for parts of the agent that ask. */
+  /** Facts of Odoo's databases, for the parts of the agent that need them. */
   readonly facts: OdooFactsCache;
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
@@ -128,7 +136,13 @@ export class Agent {
     this.#archive = new ArchiveKeeper({
       ...options,
       turns: this.#operations,
-      clients: () => this.#cluster?.poolers,
+      server: {
+        apply: async (runtime, progress) => {
+          const clients = this.#cluster?.clients;
+          if (clients) await applyConfiguration(runtime, clients, progress);
+        },
+        drop: dropArchiveCommand,
+      },
     });
     this.#attachments = new AttachmentsCompanion({ program: options.program, turns: this.#operations });
     this.#copies = new CopySchedule(options);
@@ -241,8 +255,9 @@ export class Agent {
     let begun: readonly NodeConfig[] = [];
     const openEndpoints = async ({ runtime, endpoints, poolers, pool }: KeptCluster): Promise<void> => {
       opened = true;
-      pool.leadWrites(runtime.state.primary);
-      // Clients may be waiting for a server: those from before a reload are out of reach of any later order.
+      pool.leadWrites(primaryName(runtime));
+      // Clients may be waiting for a server: those from before a reload are out of reach of any later order. Where this step
+      // fails, the loop's next one tells.
       await pool.step().catch(() => {});
       // Before HAProxy sends clients to them, and after it no longer does.
       await poolers.ensure(runtime, progress);
@@ -267,7 +282,7 @@ export class Agent {
       await asBefore();
       throw error;
     });
-    const { runtime, endpoints, poolers, pool, failover } = cluster;
+    const { runtime, endpoints, poolers, clients, pool, failover } = cluster;
     if (runtime.state.stopped) await changeState(runtime, { stopped: undefined });
     let broughtUp: Awaited<ReturnType<typeof bringUpServers>>;
     try {
@@ -280,7 +295,7 @@ export class Agent {
       refuseNodeChanges(runtime, before?.config);
       begun = await recordBegunNodes(runtime, before?.config);
       await syncHandles(runtime);
-      broughtUp = await bringUpServers(runtime, failover, before?.config, poolers, progress, {
+      broughtUp = await bringUpServers(runtime, failover, before?.config, clients, progress, {
         ports,
         beforeChange: async () => await this.#archive.endIfOff(runtime),
         beforeSeeding: async () => await openEndpoints(cluster),
@@ -358,7 +373,7 @@ export class Agent {
     return this.#cluster;
   }
 
-  /** What is done at each look, in this order. A cluster that is not kept running is only observed. */
+  /** The parts of each turn of the loop, in this order. A cluster that is not kept running is only observed. */
   #parts(): Part[] {
     const kept = (act: (cluster: KeptCluster) => Promise<void> | void) => async (): Promise<void> => {
       if (this.#cluster && this.#keeping) await act(this.#cluster);
@@ -367,6 +382,14 @@ export class Agent {
     return [
       { name: "console", run: () => this.#console.tick() },
       { name: "look", run: async () => await this.#observeMembers() },
+      {
+        name: "connections of others",
+        run: kept(
+          async ({ runtime, endpoints }) =>
+            await endpoints.tellOthers([...runtime.nodes.values()].map(({ observation }) => observation)),
+        ),
+        aside: true,
+      },
       {
         name: "tablespaces",
         run: kept(async ({ runtime }) => await this.#eachNode(runtime, recordTablespaces)),
@@ -471,7 +494,7 @@ export class Agent {
           this.#databaseBytes.now(),
           this.#databaseNames.now(),
         ]);
-        // If the look takes long, what the last one saw.
+        // The former value, if the read takes long.
         return {
           nodes,
           database_bytes: bytes ?? (await this.#databaseBytes.lastOrFirst(FIRST_BYTES)) ?? null,

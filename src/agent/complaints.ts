@@ -4,7 +4,7 @@ import type { Log } from "../system/log.ts";
 /** Milliseconds until the same complaint is written again. */
 const AGAIN_AFTER = 60_000;
 
-/** What fails at look after look is written once a minute, not twice a second. */
+/** Logs a failure that goes on once a minute, not twice a second. */
 export class Complaints {
   readonly #log: Log;
   readonly #clock: () => number;

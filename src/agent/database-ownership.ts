@@ -9,11 +9,11 @@ import { ownPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for each statement: it must not wait for a long transaction. */
 const STATEMENT_TIMEOUT = 5000;
-/** Milliseconds after which the owners of what is in databases are looked at again, where nothing was new. */
+/** Milliseconds after which the owners of objects in databases are checked again, where nothing was new. */
 const OWNERS_EVERY = 60_000;
 /** The same where that failed. */
 const OWNERS_AGAIN = 5000;
-/** Milliseconds for which it may fail, as while a primary changes, before anybody is told. */
+/** Milliseconds for which it may fail, as while a primary changes, before that is reported. */
 const TELL_AFTER = 10_000;
 
 /**
@@ -24,18 +24,24 @@ export class DatabaseOwnership {
   #session: SuperuserSession | undefined;
   #of: NodeHandle | undefined;
   #busy = false;
-  /** When the owners of what is in databases are looked at again. */
+  /** When the owners of objects in databases are checked again. */
   #ownersAt = 0;
   #failing: { readonly since: number; readonly text: string } | undefined;
-  /** What could not be given to its owner when it was last tried, and since when. */
+  /** Objects that could not be given to their owner at the last try, and since when. */
   #notGiven: { readonly since: number; readonly text: string } | undefined;
   /** The node at which the superuser needs a password, as before pg_hba.conf was read again. */
   byPassword: string | null = null;
 
   /** Checks and corrects. Does nothing while the last check is still running. */
   async tick(runtime: Runtime): Promise<void> {
+    if (this.#busy) return;
     const primary = ownPrimary(runtime);
-    if (this.#busy || !primary || !isPrimary(primary.observation)) return;
+    if (!primary || !isPrimary(primary.observation)) {
+      // Another host's agent keeps them by now: what failed here says nothing any more.
+      this.#failing = undefined;
+      this.#notGiven = undefined;
+      return;
+    }
     this.#busy = true;
     try {
       await this.#enforce(runtime, primary);

@@ -6,7 +6,7 @@ import type { Owner } from "../system/files/files.ts";
 import type { Member } from "../members/member.ts";
 import { NodeHandle } from "../members/node-handle.ts";
 
-/** What the agent writes into the journal of events: what it was asked for, and what it sees of its nodes. */
+/** Writes the agent's events into the journal: orders, and nodes that come and go. */
 export class EventWriter {
   readonly #layout: Layout;
   readonly #owner: Owner | undefined;
@@ -21,7 +21,7 @@ export class EventWriter {
     recordEvent(this.#layout.stateDir, event, this.#owner);
   }
 
-  /** Carries out an order and records the result. @param told the event where it went well */
+  /** Carries out an order and records the result. @param told makes the event of a success */
   async of<T>(
     order: { readonly kind: NewEvent["kind"]; readonly by: string; readonly node?: string | undefined },
     act: () => Promise<T>,
@@ -31,11 +31,11 @@ export class EventWriter {
     return await recorded({ ...order, stateDir, owner: this.#owner, told }, act);
   }
 
-  /** Which nodes came or went since the last look. Called at every look of the agent. */
+  /** Records which nodes came or went since the last call. Called in every turn of the loop. */
   observed(members: Iterable<Member>): void {
     for (const member of members) {
       const { node, observation } = member;
-      // What an operation stops is not lost; that it was restarted shows afterwards.
+      // A node that an operation stops is not lost; its restart makes an event afterwards.
       const operation = member instanceof NodeHandle ? member.hold.operation : undefined;
       const stopped = operation !== undefined && operation !== "start";
       if (stopped && observation.answer.kind === "none") continue;

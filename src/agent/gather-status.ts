@@ -3,8 +3,8 @@ import { observationsOf } from "../members/observations.ts";
 import { statusOf } from "../cluster/status.ts";
 import { withUpstream, type DiskUse } from "../cluster/view.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
-import { endpointHost } from "../config/addresses.ts";
-import { layoutOf, UPSTREAM, type Layout, type NodeConfig } from "../config/layout.ts";
+import { endpointHost } from "../config/values/addresses.ts";
+import { layoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import type { NodeObservation } from "../model/observation.ts";
 import { certificateEndsOf } from "../observe/certificate-ends.ts";
@@ -12,15 +12,15 @@ import { diskUseOf } from "../observe/disk-use.ts";
 import { readCopies } from "../store/copy-status.ts";
 import { readSecondDrill } from "../store/second-drill.ts";
 import { readBackupStatus } from "../store/backup-status.ts";
-import { readApplied, readState } from "../store/state.ts";
+import { followsUpstream, readApplied, readState } from "../store/state.ts";
 import { now, within } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
-import { agentObservations, agentReport } from "./ask.ts";
+import { agentObservations, agentReport } from "./control/ask.ts";
 import type { SizedObservation } from "./observe-node.ts";
 
 /**
- * Milliseconds. Everything is looked at at the same time, so the slowest of these is the most that a status takes; only
- * where the agent does not tell what it sees, a look without it comes after.
+ * Timeouts in milliseconds. Everything is read at the same time, so the slowest of these is the most that a status takes; only
+ * where the agent does not answer, the servers are observed without it afterwards.
  */
 const OBSERVATIONS_TIMEOUT = 300;
 const AGENT_TIMEOUT = 500;
@@ -28,7 +28,7 @@ const DISK_TIMEOUT = 1000;
 const ASIDE_TIMEOUT = 500;
 const CONNECT_TIMEOUT = 300;
 
-/** Which cluster, and who asks. */
+/** Which cluster, and which program asks. */
 export interface StatusRequest {
   /** As it is in the configuration file now. */
   readonly config: Config;
@@ -39,9 +39,9 @@ export interface StatusRequest {
 }
 
 /**
- * Looks at every part of the cluster at the same time. A dead or hung part costs no more than its timeout and shows as
- * such. What was applied is looked at, not what the configuration file says by now. The agent tells what it sees; where it
- * does not, the servers are asked without it.
+ * Reads every part of the cluster at the same time. A dead or hung part costs no more than its timeout and shows as such.
+ * The applied configuration counts, not what the file says by now. The agent's observations are used; where it does not
+ * answer, the servers are observed without it.
  * @throws OdooPgError state_dir_unusable when the state cannot be read.
  */
 export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument> {
@@ -57,7 +57,7 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
     readCopies(layout),
   ]);
   const own = applied?.config ?? asked.config;
-  const followed = record?.primary === UPSTREAM ? own.upstream : undefined;
+  const followed = followsUpstream(record) ? own.upstream : undefined;
   const config = followed ? withUpstream(own, followed) : own;
   const host = endpointHost(config.listen);
   const answers = async (port: number): Promise<boolean> => await accepts(host, port, CONNECT_TIMEOUT);
@@ -95,7 +95,9 @@ export async function gatherStatus(asked: StatusRequest): Promise<StatusDocument
   });
 }
 
-/** What the file alone decides. Parameters and password files may come from the environment of another `up`. */
+/**
+ * The keys that come from the file alone. Parameters and password files may come from the environment of another `up`.
+ */
 function comparable(config: Config): string {
   const { password_files: _, postgres, upstream, ...rest } = config;
   return JSON.stringify({
@@ -115,7 +117,7 @@ async function observeUpstream(
   return await primary.observe();
 }
 
-/** What the agent sees now; what it does not tell of is looked at without it. */
+/** The agent's observations; nodes that it does not report are observed without it. */
 async function observesAt(
   layout: Layout,
   nodes: readonly NodeConfig[],

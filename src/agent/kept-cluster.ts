@@ -1,4 +1,4 @@
-import { UPSTREAM, type Layout } from "../config/layout.ts";
+import type { Layout } from "../config/layout.ts";
 import { isAnyPooled } from "../config/pooling.ts";
 import type { ApplyRequest } from "../cluster/documents/agent-report.ts";
 import { findHaproxy } from "../endpoints/haproxy.ts";
@@ -9,17 +9,19 @@ import { ForeignPrimary } from "../members/foreign-primary.ts";
 import { Holds } from "../members/holds.ts";
 import { keepSettings, loadState, syncHandles, type Runtime } from "../members/runtime.ts";
 import { findInstallation } from "../postgres/installation.ts";
+import type { Clients } from "../services/clients.ts";
 import { Endpoints } from "../services/endpoints.ts";
 import { Poolers } from "../services/poolers.ts";
 import { Servers } from "../services/postgres.ts";
 import { ReadPool } from "../services/read-pool.ts";
+import { WaitingAtEndpoints } from "../services/waiting-clients.ts";
 import { ensurePasswords, readPassword } from "../store/secrets.ts";
-import { readState, writeState } from "../store/state.ts";
+import { followsUpstream, readState, writeState } from "../store/state.ts";
 import type { Owner } from "../system/files/files.ts";
 import type { Install } from "../system/install.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
-import { requireFittingRecord } from "./fitting-record.ts";
+import { requireFittingRecord } from "./up-and-down/fitting-record.ts";
 
 /** The cluster that an agent keeps, and what it keeps it with: all of it is there from the first configuration on. */
 export interface KeptCluster {
@@ -27,6 +29,8 @@ export interface KeptCluster {
   readonly servers: Servers;
   readonly endpoints: Endpoints;
   readonly poolers: Poolers;
+  /** Of the endpoints, pooled or not. */
+  readonly clients: Clients;
   readonly pool: ReadPool;
   readonly failover: Failover;
 }
@@ -38,14 +42,14 @@ interface Place {
   readonly searchPath: string;
   readonly install: Install;
   readonly log: Log;
-  /** Has the agent look at once. */
+  /** Has the agent's loop begin its next turn at once. */
   readonly wake: () => void;
-  /** Gives the nodes what they archive with. */
+  /** Sets the archive_command of the nodes. */
   readonly loadArchive: (runtime: Runtime) => Promise<void>;
 }
 
 /**
- * Finds programs and passwords for a configuration and makes what operations share, or brings what is there to it.
+ * Finds programs and passwords for a configuration, and makes the runtime that operations share, or updates it.
  * @throws OdooPgError what keeps the configuration from being taken up
  */
 export async function takeUp(
@@ -61,8 +65,8 @@ export async function takeUp(
   requireFittingRecord(state, config);
   // Written before anything else is made: by it the directory is recognised, also by `destroy`.
   if (!(await readState(layout))) await writeState(layout, state);
-  const follows = state.primary === UPSTREAM ? config.upstream : undefined;
-  // Stored, it is the one by which replicas come back: a wrong one would be met at their next connection, days later.
+  const follows = followsUpstream(state) ? config.upstream : undefined;
+  // Once stored, replicas connect with it: a wrong one would show only at their next connection, days later.
   if (follows && given.upstream !== undefined && given.upstream !== (await readPassword(layout, "upstream")))
     await new ForeignPrimary(follows, given.upstream).assertLetsIn();
   const passwords = await ensurePasswords(layout, given, owner, follows?.user);
@@ -105,6 +109,7 @@ function firstKept(runtime: Runtime): KeptCluster {
   const endpoints = new Endpoints(runtime.layout, runtime.owner, runtime.log);
   const poolers = new Poolers(runtime);
   const pool = new ReadPool(runtime, async (routing) => await endpoints.route(routing));
-  const failover = new ManualFailover(runtime, pool, poolers);
-  return { runtime, servers: new Servers(runtime), endpoints, poolers, pool, failover };
+  const clients = new WaitingAtEndpoints(endpoints, poolers, runtime.log);
+  const failover = new ManualFailover(runtime, pool, clients);
+  return { runtime, servers: new Servers(runtime), endpoints, poolers, clients, pool, failover };
 }

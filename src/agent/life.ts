@@ -7,12 +7,12 @@ import { ownPid } from "../system/process/process.ts";
 import { Complaints } from "./complaints.ts";
 import { Loop, type Part } from "./loop.ts";
 
-/** What closes something that was opened. */
+/** Closes something that was opened. */
 type Close = () => Promise<void> | void;
 
 /**
  * The life of an agent, whatever it is made of: it has the state directory for itself, opens what it listens on, lets its
- * parts look and act until it is ended, and closes what it opened. Agents differ in their parts alone: with servers of
+ * parts observe and act until it is ended, and closes what it opened. Agents differ only in their parts: with servers of
  * their own (`Agent`), as one of several hosts (`HostAgent`), with nothing but endpoints (`EndpointsAgent`).
  */
 export class AgentLife {
@@ -23,7 +23,7 @@ export class AgentLife {
   readonly #closes: Close[] = [];
   #loop: Loop | undefined;
 
-  /** @param leave lets go of what the parts hold, once nobody can ask them any more */
+  /** @param leave releases what the parts hold, once no request can come any more */
   constructor(layout: Layout, owner: Owner | undefined, log: Log, leave: () => Promise<void>) {
     this.#layout = layout;
     this.#owner = owner;
@@ -33,7 +33,7 @@ export class AgentLife {
 
   /**
    * Takes the lock of the state directory, then opens. What fails leaves nothing open.
-   * @param open is given where to leave what closes each thing that it has opened; the first is closed first
+   * @param open opens everything, and adds to its argument what closes each thing; the first added is called first
    * @throws OdooPgError locked, state_dir_unusable, or what `open` throws
    */
   async open(open: (closed: (...by: readonly Close[]) => void) => Promise<void>): Promise<void> {
@@ -47,19 +47,19 @@ export class AgentLife {
     }
   }
 
-  /** Lets the parts look and act until `isEnding`, then closes. */
+  /** Lets the parts observe and act until `isEnding`, then closes. */
   async run(parts: readonly Part[], isEnding: () => boolean): Promise<void> {
     this.#loop = new Loop(parts, this.complaints);
     await this.#loop.run(isEnding);
     await this.close();
   }
 
-  /** Makes the next look begin soon. */
+  /** Makes the next turn of the loop begin soon. */
   wake(): void {
     this.#loop?.wake();
   }
 
-  /** Closes what was opened and gives the state directory back, also where something does not close. */
+  /** Closes everything and releases the lock of the state directory, also where something does not close. */
   async close(): Promise<void> {
     try {
       for (const close of this.#closes.splice(0)) await close();

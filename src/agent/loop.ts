@@ -1,13 +1,13 @@
 import { monotonic, pause } from "../system/clock.ts";
 import type { Complaints } from "./complaints.ts";
 
-/** Milliseconds between two looks. A replica beyond its bound is out of the pool after two of them at most. */
+/** Milliseconds of one turn. A replica beyond its bound is out of the pool after two turns at most. */
 const ROUND_EVERY = 500;
 
-/** Milliseconds left to others after a long look. */
+/** Milliseconds left to others after a long turn. */
 const LEAST_PAUSE = 50;
 
-/** What an agent does at each look. */
+/** A part of an agent's work, done in each turn of its loop. */
 export interface Part {
   /** What a complaint is about. */
   readonly name: string;
@@ -16,7 +16,7 @@ export interface Part {
   readonly aside?: true;
 }
 
-/** Runs its parts, look after look, one after the other. One that fails does not keep the others from their turn. */
+/** Runs its parts one after the other, twice a second. One that fails does not keep the others from running. */
 export class Loop {
   readonly #parts: readonly Part[];
   readonly #complaints: Complaints;
@@ -27,7 +27,7 @@ export class Loop {
     this.#complaints = complaints;
   }
 
-  /** Looks until `isEnding`. */
+  /** Runs until `isEnding`. */
   async run(isEnding: () => boolean): Promise<void> {
     while (!isEnding()) {
       const start = monotonic();
@@ -40,7 +40,7 @@ export class Loop {
     }
   }
 
-  /** Makes the next look begin soon: something has happened. */
+  /** Makes the next turn begin soon: something has happened. */
   wake(): void {
     this.#waking.abort();
   }

@@ -1,13 +1,13 @@
 import type { Silence } from "../model/silence.ts";
-import { silenceOf } from "../postgres/sql/silence.ts";
+import { silenceOf } from "../postgres/sql/observing/silence.ts";
 import { readState } from "../store/state.ts";
 import { type Layout, type NodeConfig } from "../config/layout.ts";
 import type { NodeObservation } from "../model/observation.ts";
-import { databaseBytes, databaseNames, observeServer } from "../postgres/sql/facts.ts";
-import { Superuser } from "../postgres/sql/superuser.ts";
+import { databaseBytes, databaseNames, observeServer } from "../postgres/sql/observing/facts.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import { now, within } from "../system/clock.ts";
 
-/** Milliseconds for a look, for each answer in it, and for the size of the databases. */
+/** Milliseconds for an observation, for each answer in it, and for the size of the databases. */
 const OBSERVE_TIMEOUT = 1500;
 const ANSWER_TIMEOUT = 1000;
 const SIZE_TIMEOUT = 400;
@@ -20,7 +20,7 @@ export interface SizedObservation {
   readonly databases: readonly string[] | undefined;
 }
 
-/** One look at a server, by one session. Never throws: that it does not answer is an answer. */
+/** Observes a server once, by a session of its own. Never throws: silence is an observation too. */
 export async function observeNode(
   layout: Layout,
   node: NodeConfig,

@@ -19,7 +19,7 @@ export class OperationQueue {
     this.#log = log;
   }
 
-  /** What is carried out now. */
+  /** The operation under way; undefined where there is none. */
   get current(): string | undefined {
     return this.#current;
   }

@@ -19,7 +19,7 @@ export async function carryOut(
   return { steps, plan: [...plan.steps], undo: asStep(plan.undo), dry_run: request.dry_run };
 }
 
-/** Finishes at `up` a change of the primary that was cut off; the endpoints are routed afterwards. */
+/** Finishes an interrupted change of the primary at `up`; the endpoints are routed afterwards. */
 export async function finishChange(failover: Failover, progress: Progress): Promise<void> {
   await failover.carryOut(await failover.plan({ kind: "finish", route: false }), progress);
 }

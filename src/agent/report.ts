@@ -1,9 +1,10 @@
+import { primaryName } from "../members/runtime.ts";
 import type { AgentReport } from "../cluster/documents/agent-report.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import type { ReadPool } from "../services/read-pool.ts";
 import type { KeptCluster } from "./kept-cluster.ts";
 
-/** What the agent reports of its cluster, apart from what only it knows. */
+/** The agent's report on its cluster, as far as it follows from what it keeps; the agent adds the rest. */
 export function reportOf(
   cluster: KeptCluster | undefined,
 ): Pick<AgentReport, "primary" | "pool" | "waiting_clients" | "poolers" | "overrides" | "nodes"> {
@@ -11,7 +12,7 @@ export function reportOf(
     return { primary: null, pool: [], waiting_clients: null, poolers: null, overrides: [], nodes: [] };
   const { runtime, endpoints, poolers, pool } = cluster;
   return {
-    primary: runtime.state.primary,
+    primary: primaryName(runtime),
     pool: [...pool.members].sort(),
     // Where PgBouncer is in front of an endpoint, they wait there.
     waiting_clients: endpoints.waiting ? { ...endpoints.waiting, ...poolers.waiting() } : null,
@@ -21,7 +22,7 @@ export function reportOf(
   };
 }
 
-/** What the agent reports of one node, beyond what anyone can see by asking the server. */
+/** The agent's report on one node: what the server itself cannot tell. */
 function reportOfNode(handle: NodeHandle, pool: ReadPool | undefined): AgentReport["nodes"][number] {
   const { name } = handle.node;
   return {

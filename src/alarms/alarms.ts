@@ -3,7 +3,7 @@ import { factsOf } from "../model/observation.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import { OdooPgError } from "../errors.ts";
 import { recordEvent } from "../events/journal.ts";
-import { readPressure } from "../postgres/sql/pressure.ts";
+import { readPressure } from "../postgres/sql/observing/pressure.ts";
 import { monotonic, now, within } from "../system/clock.ts";
 import { channelsOf, wordsOf } from "./channels.ts";
 import { countOf, decide, NO_ALARMS, type AlarmsState, type PrimaryChange } from "./decide.ts";
@@ -13,11 +13,11 @@ import { ChannelQueue } from "./queue.ts";
 import { conditionsOf, type Pressure } from "./conditions.ts";
 import { readAlarms, setAlarmsAside, writeAlarms, type SavedAlarms } from "./state-file.ts";
 
-/** Milliseconds between two looks, and for the status that a look needs. */
+/** Milliseconds between two rounds, and for the status that a round needs. */
 const CHECK_EVERY = 5000;
 const STATUS_TIMEOUT = 4000;
 
-/** Milliseconds between two looks at connections, locks and transaction numbers, for each, and until one is too old. */
+/** Milliseconds between two reads of connections, locks and transaction ids, for each, and until one is too old. */
 const PRESSURE_EVERY = 60_000;
 const PRESSURE_TIMEOUT = 5000;
 const PRESSURE_KEPT = 180_000;
@@ -36,7 +36,7 @@ export interface FailingChannel {
   readonly error: string;
 }
 
-/** Tells when something begins to be wrong and when it is over. Nothing of it is ever waited for by the agent's looks. */
+/** Reports when a trouble begins and when it ends. The agent's loop never waits for any of it. */
 export class Alarms {
   #state: AlarmsState | undefined;
   readonly #queues = new Map<string, ChannelQueue>();
@@ -65,7 +65,7 @@ export class Alarms {
     );
   }
 
-  /** Looks when a look is due, and returns at once. Called at every look of the agent. */
+  /** Begins a round when one is due, and returns at once. Called in every turn of the loop. */
   tick(runtime: Runtime, status: () => Promise<StatusDocument>): void {
     this.#runtime = runtime;
     if (this.#closed || this.#checking || monotonic() - this.#checkedAt < CHECK_EVERY) return;
@@ -170,7 +170,7 @@ export class Alarms {
       : undefined;
   }
 
-  /** Not waited for: what it finds counts at the next look. */
+  /** Not waited for: what it finds counts in the next round. */
   #askForPressure(runtime: Runtime): void {
     // Somebody else's primary lets us see too little.
     const primary = ownPrimary(runtime);

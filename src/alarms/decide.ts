@@ -35,9 +35,9 @@ export type Alarm = z.output<typeof alarmSchema>;
 
 export const alarmsStateSchema = z.object({
   alarms: alarmSchema.array(),
-  /** The last entry of the cluster's history that was looked at, ISO 8601; null before the first look. */
+  /** The last entry of the cluster's history that was reported, ISO 8601; null before the first round. */
   history_at: z.string().nullable(),
-  /** The last look, to the minute; null after an agent that was told to end. */
+  /** Time of the last round, to the minute; null after an agent that was told to end. */
   looked_at: z.number().nullable(),
 });
 
@@ -46,7 +46,7 @@ export type AlarmsState = z.output<typeof alarmsStateSchema>;
 
 export const NO_ALARMS: AlarmsState = { alarms: [], history_at: null, looked_at: null };
 
-/** One look at what a rule is about. What is not found at all is well. */
+/** The condition of a rule as it was found. What is not found at all is well. */
 export interface Condition {
   readonly rule: AlarmName;
   /** The node or channel; null for the cluster. */
@@ -83,12 +83,12 @@ export interface Decision {
   readonly messages: readonly AlarmMessage[];
 }
 
-/** The last look is recorded once a minute: each record is a write to the disk. */
+/** The time of the last round is recorded once a minute: each record is a write to the disk. */
 const RECORD_EVERY = 60_000;
 
 /**
- * What is to be told after a look. An alarm begins when it was there at every look for as long as its rule says, and
- * ends when it was gone at every look for as long; so its begin and its end take turns.
+ * The messages due after an observation. An alarm begins once its condition has held in every observation for as long
+ * as its rule says, and ends once it has been absent from every one for as long: so begin and end take turns.
  */
 export function decide(state: AlarmsState, input: AlarmInput, now: number): Decision {
   const conditions = new Map(
@@ -176,7 +176,7 @@ function awayOf({ looked_at: checkedAt }: AlarmsState, rules: RuleSettings, now:
   ];
 }
 
-/** Changes of the primary since the last look. Those of before the first look are no news. */
+/** Changes of the primary since the last round. Those before the first round are no news. */
 function changesOf({ history_at: seen }: AlarmsState, { changes, rules }: AlarmInput): Announcement[] {
   if (seen === null || !isEnabled(rules, "switchover")) return [];
   return changes

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { nextStepSchema } from "../next-step-schema.ts";
 
-/** What is sent: that an alarm begins or ends, that something happened, or that this is a test. */
+/** A message to the channels: an alarm begins or ends, something happened, or this is a test. */
 export const messageSchema = z.object({
   version: z.literal(1),
   /** The same for every attempt to deliver it, so that a receiver can tell a repetition. */

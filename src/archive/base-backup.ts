@@ -3,17 +3,24 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
-import type { ArchiveStatus } from "../model/archive-status.ts";
+import type { ArchiveStatus } from "../model/backups/archive-status.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
 import { tablespaceLinks } from "../postgres/tablespaces.ts";
 import { unlessCopying } from "../store/copying.ts";
-import { readState } from "../store/state.ts";
+import { readState, recordedPrimary } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
 import { processors } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { archivePlaceOf, type ArchivePlace } from "./place.ts";
-import { expireBases, listBases, makeBase, readRepository, type Pgbackrest } from "./pgbackrest.ts";
+import {
+  expireBases,
+  listBases,
+  makeBase,
+  readRepository,
+  rebuildInfo,
+  type Pgbackrest,
+} from "./pgbackrest.ts";
 import { readArchiveStatus, readArchiving, writeArchiveStatus } from "./record.ts";
 import { pgbackrestOf } from "./setup.ts";
 
@@ -45,7 +52,7 @@ export async function openRepository(
   }
   const place = archivePlaceOf(config, layout);
   const [state, archiving] = [await readState(layout), await readArchiving(place.recordFile)];
-  const node = config.nodes.find(({ name }) => name === state?.primary);
+  const node = recordedPrimary(config.nodes, state);
   if (!node || !archiving) {
     throw new OdooPgError("not_running", {
       message: "Nothing was archived here yet.",
@@ -121,6 +128,26 @@ export async function expireLeft(
       expiry_skipped_since: skipped,
     });
     return skipped === null;
+  } finally {
+    await releaseLock(place.lockFile, ownPid);
+  }
+}
+
+/**
+ * Removes from a copy of another host's repository what has expired, and has what names its base backups fit them. While a
+ * copy elsewhere is made of it nothing is removed.
+ * @param keepsAll whether nothing is to be removed at all
+ * @throws OdooPgError locked while somebody else works in it, or why it cannot be done
+ */
+export async function expireCopy(
+  { place, pgbackrest }: Pick<OpenRepository, "place" | "pgbackrest">,
+  layout: Layout,
+  keepsAll: boolean,
+): Promise<void> {
+  await takeLock(place.lockFile, ownPid);
+  try {
+    if (keepsAll || (await expireUnlessCopied(pgbackrest, layout, undefined)) !== null)
+      await rebuildInfo(pgbackrest);
   } finally {
     await releaseLock(place.lockFile, ownPid);
   }

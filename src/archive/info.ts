@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
-import type { BaseBackup } from "../model/archive-status.ts";
+import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { parseJson } from "../system/files/json-file.ts";
 
 const seconds = z.number().transform((at) => new Date(at * 1000).toISOString());
@@ -46,6 +46,7 @@ export function readInfo(text: string, stanza: string, systemIdentifier: string)
       stopped_at: timestamp.stop,
       stop_lsn: lsn.stop,
       timeline: timelineOf(archive?.start),
+      archive_start: archive?.start ?? undefined,
       database_bytes: info.size,
       repository_bytes: info.repository.delta,
     }))

@@ -1,9 +1,10 @@
 import { OdooPgError } from "../errors.ts";
-import type { BaseBackup } from "../model/archive-status.ts";
+import type { BaseBackup } from "../model/backups/archive-status.ts";
 import type { Owner } from "../system/files/files.ts";
 import { run, runOrFail, type Ran } from "../system/process/process.ts";
 import { readInfo } from "./info.ts";
 import type { Missed } from "./recovering.ts";
+import { noteRepository, requireRepository, type MarkedPlace } from "./repository-mark.ts";
 
 /** pgBackRest as one node uses it. It always works with the rights of the user that the servers run as. */
 export interface Pgbackrest {
@@ -46,12 +47,29 @@ async function callOrFail(
   });
 }
 
-/** Prepares the repository for a cluster's WAL. May be run again. @throws OdooPgError command_failed, disk_full */
-export async function prepareStanza(pgbackrest: Pgbackrest): Promise<void> {
+/**
+ * Prepares the repository for a cluster's WAL. May be run again.
+ * @throws OdooPgError command_failed, disk_full, repository_missing
+ */
+export async function prepareStanza(pgbackrest: Pgbackrest, place: MarkedPlace): Promise<void> {
+  await requireRepository(place);
   const made = await call(pgbackrest, "stanza-create", [], SHORT);
-  if (made.exitCode === 0) return;
   if (made.exitCode === STANZA_OF_ANOTHER) await callOrFail(pgbackrest, "stanza-upgrade", [], SHORT);
-  else await callOrFail(pgbackrest, "stanza-create", [], SHORT);
+  else if (made.exitCode !== 0) await callOrFail(pgbackrest, "stanza-create", [], SHORT);
+  await noteRepository(place);
+}
+
+/**
+ * Takes one segment into the repository, as a server's archive_command does; one that is there already stays as it is.
+ * @param file its path in a data directory of the cluster
+ */
+export async function takeSegment(pgbackrest: Pgbackrest, file: string): Promise<void> {
+  const { program, conf, stanza, owner, signal } = pgbackrest;
+  await runOrFail(program, [`--config=${conf}`, `--stanza=${stanza}`, "archive-push", file], {
+    owner,
+    signal,
+    timeout: SHORT,
+  });
 }
 
 /** By how much the databases go first, where they and a base backup want the same processor. */
@@ -78,6 +96,11 @@ export async function makeBase(
 /** Removes base backups and WAL that the window no longer needs. */
 export async function expireBases(pgbackrest: Pgbackrest): Promise<void> {
   await callOrFail(pgbackrest, "expire", [], 0);
+}
+
+/** Has backup.info name the base backups that are whole in the repository, and no others. Nothing is removed. */
+export async function rebuildInfo(pgbackrest: Pgbackrest): Promise<void> {
+  await callOrFail(pgbackrest, "expire", ["--repo1-retention-full=9999999"], SHORT);
 }
 
 /**

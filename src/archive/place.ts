@@ -13,6 +13,8 @@ export interface ArchivePlace {
   readonly locks: string;
   /** Whether WAL is taken into the repository, since when, and what it lacks. */
   readonly recordFile: string;
+  /** That there was a repository, and where: its disk may not be mounted. Undefined where nobody remembers it. */
+  readonly markFile?: string | undefined;
   /** The lock that is held while a base backup is made, or expired ones are removed. */
   readonly lockFile: string;
   /** Clusters of another moment, for as long as something is copied out of them. */
@@ -33,6 +35,7 @@ export function archivePlaceOf(config: Config, layout: Layout): ArchivePlace {
     dir: layout.archiveDir,
     locks: at("locks"),
     recordFile: recordFileIn(layout),
+    markFile: at("repository.json"),
     lockFile: at("base-backup.lock"),
     moments: at("moments"),
     momentLock: at("moment.lock"),

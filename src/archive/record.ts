@@ -5,7 +5,7 @@ import {
   archivingSchema,
   type ArchiveStatus,
   type Archiving,
-} from "../model/archive-status.ts";
+} from "../model/backups/archive-status.ts";
 import { writeFileAtomic } from "../system/files/files.ts";
 import { inspectJsonFile } from "../system/files/json-file.ts";
 import { recordFileIn } from "./place.ts";

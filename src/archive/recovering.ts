@@ -1,22 +1,26 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 import { OdooPgError } from "../errors.ts";
-import type { BaseBackup } from "../model/archive-status.ts";
+import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
 import { historyFile, leadsTo, leftAt, segmentName } from "../model/timeline.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { segmentBytesOf } from "../postgres/wal-end.ts";
 import { closeTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import { pause } from "../system/clock.ts";
 import { diskSpace, readableBy, readTail, writeFileAtomic, type Owner } from "../system/files/files.ts";
-import { inFolder, readTextOfOthers } from "../system/files/folder.ts";
+import { readTextOfOthers } from "../system/files/held/by-path.ts";
+import { inFolder } from "../system/files/held/folder.ts";
 import { currentUser } from "../system/machine.ts";
+import { runsAsOwnerOf, workingDirectory } from "../system/files/working-directory.ts";
 import { startAttended, type Attended } from "../system/process/attended.ts";
+import { sendSignal, waitForEnd } from "../system/process/process.ts";
 import { SqlError } from "../system/sql/sql.ts";
 import type { ArchivePlace } from "./place.ts";
+import { walOf, type Repository } from "./wal-folder.ts";
 
 /** Names the socket of a recovered cluster, which listens on nothing else: below every port that a node may have. */
 export const RECOVERING_PORT = 543;
@@ -48,19 +52,6 @@ export async function isOnTheWay(
   if (base.timeline > timeline) return false;
   const history = await historyOf({ repository, stanza }, timeline);
   return history === undefined || leadsTo(base, timeline, history);
-}
-
-type Repository = Pick<ArchivePlace, "repository" | "stanza">;
-
-/** The folder of a cluster's WAL; undefined where there is none yet. */
-async function walOf({ repository, stanza }: Repository): Promise<string | undefined> {
-  const archive = path.join(repository, "archive", stanza);
-  // One for each cluster that ever had the name, as 15-1: the last is ours.
-  const names = await inFolder(archive, (folder) =>
-    folder.names().filter((name) => /^\d+-\d+$/.test(name)),
-  ).catch(() => undefined);
-  const ours = names?.toSorted((a, b) => Number(a.split("-")[1]) - Number(b.split("-")[1])).at(-1);
-  return ours === undefined ? undefined : path.join(archive, ours);
 }
 
 async function historyOf(repository: Repository, timeline: number): Promise<string | undefined> {
@@ -156,6 +147,30 @@ export function tablespaceInTheWay(target: string): OdooPgError {
   });
 }
 
+/** Milliseconds for a server that was killed with its program to be gone. */
+const LEFT_TIMEOUT = 10_000;
+
+/**
+ * Frees the socket of recoveries from what a killed one has left. The caller holds their lock, so nobody else's server
+ * has it. PostgreSQL does not start while the process id in its lock file belongs to a living process, which may be
+ * anybody's by now (miscinit.c, CreateLockFile).
+ * @param made the data directory of the next one: a process of anybody else than its owner is left alone
+ */
+async function freeSocket(runDir: string, made: string): Promise<void> {
+  const socket = `.s.PGSQL.${RECOVERING_PORT}`;
+  await inFolder(runDir, async (folder) => {
+    const [first, dataDir] = folder.readText(`${socket}.lock`)?.split("\n") ?? [];
+    const pid = Number(first);
+    const worksIn = dataDir !== undefined && pid > 1 ? await workingDirectory(pid) : undefined;
+    if (dataDir !== undefined && worksIn?.startsWith(dataDir) === true && runsAsOwnerOf(pid, made)) {
+      sendSignal(pid, "SIGQUIT");
+      if (!(await waitForEnd(pid, LEFT_TIMEOUT))) sendSignal(pid, "SIGKILL");
+      await waitForEnd(pid, LEFT_TIMEOUT);
+    }
+    for (const name of [`${socket}.lock`, socket]) await folder.remove(name);
+  });
+}
+
 /**
  * A server that lets in only the superuser on its socket, listens on no network and archives nothing. It ends with this
  * process.
@@ -169,6 +184,7 @@ export async function startRecovering(
 ): Promise<Attended> {
   const { place, layout, owner, installation, preloaded } = wish;
   const { dir } = place;
+  await freeSocket(layout.runDir, dataDir);
   const conf = path.join(dir, "moment.conf");
   const hba = path.join(dir, "moment_hba.conf");
   await writeFileAtomic(conf, "# Made by odoo-pg: all is said on the command line.\n", readableBy(owner));

@@ -1,6 +1,6 @@
-import type { BaseBackup } from "../model/archive-status.ts";
+import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { parseLsn } from "../model/lsn.ts";
-import { basesFor, basesToEnd, type Kept } from "../cluster/window.ts";
+import { basesFor, basesToEnd, type Kept } from "../cluster/backups/window.ts";
 
 /** Up to where a cluster is recovered. */
 export type Target =

@@ -1,14 +1,15 @@
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
-import type { BaseBackup } from "../model/archive-status.ts";
+import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { command, odooPg } from "../next-step.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { stopServer } from "../postgres/server.ts";
-import { Superuser } from "../postgres/sql/superuser.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock } from "../store/lock.ts";
-import { inFolder, makeFolder, removeIn, renameIn } from "../system/files/folder.ts";
+import { makeFolder, removeIn, renameIn } from "../system/files/held/by-path.ts";
+import { inFolder } from "../system/files/held/folder.ts";
 import { ownPid } from "../system/process/process.ts";
 import type { OpenRepository } from "./base-backup.ts";
 import { takeMomentLock } from "./moment-lock.ts";

@@ -2,7 +2,8 @@ import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { kindOf, namesIn, writeFileAtomic, type Owner } from "../system/files/files.ts";
+import { kindOf, namesIn, type Owner } from "../system/files/files.ts";
+import { writeThere } from "../system/files/held/by-path.ts";
 import { inspectJsonFile, readJsonFile } from "../system/files/json-file.ts";
 import { contentsSchema, type Contents } from "./contents/contents.ts";
 import {
@@ -95,7 +96,7 @@ async function readChecks(folder: string): Promise<Checks> {
 }
 
 export async function writeChecks(folder: string, checks: Checks, owner: Owner | undefined): Promise<void> {
-  await writeFileAtomic(path.join(folder, CHECKS_FILE), `${JSON.stringify(checks, undefined, 2)}\n`, {
+  await writeThere(path.join(folder, CHECKS_FILE), `${JSON.stringify(checks, undefined, 2)}\n`, {
     owner,
   });
 }

@@ -155,15 +155,42 @@ async function fill(
   source: BackupSource,
   session: SuperuserSession,
   snapshot: Snapshot,
-  { startedAt, work, kinds, parallel }: Work,
+  work: Work,
   progress: Progress,
 ): Promise<MadeBackup> {
-  const { config, place } = source;
-  const { database } = snapshot;
-  const folder = path.join(work, "backup");
-  progress.step(database, "dump");
+  const folder = path.join(work.work, "backup");
+  progress.step(snapshot.database, "dump");
+  const taken = await takeFrom(source, session, snapshot, { ...work, folder }, progress);
+  // From here on the collector may continue: everything that the snapshot names is in the pool, durable.
+  await endSnapshot(session);
+  progress.step(snapshot.database, "checksums");
+  return await complete(source, snapshot, taken, { ...work, folder });
+}
+
+/** What was taken from the snapshot, and does not lie in the folder yet. */
+interface Taken {
+  readonly dumps: Manifest["dumps"];
+  readonly contents: Contents;
+  readonly files: CopiedAttachments;
+  readonly lacks: Manifest["lacks"];
+  /** The roles' passwords, as the server keeps them. */
+  readonly verifiers: ReadonlyMap<string, string>;
+}
+
+/** The work, and the folder that becomes the backup. */
+type Filling = Work & { readonly folder: string };
+
+/** Dumps into the folder, copies attachments into the pool, counts rows. */
+async function takeFrom(
+  source: BackupSource,
+  session: SuperuserSession,
+  snapshot: Snapshot,
+  { folder, work, parallel }: Filling,
+  progress: Progress,
+): Promise<Taken> {
+  const { config } = source;
   const jobs = parallel && snapshot.bytes >= PARALLEL_FROM ? Math.max(1, Math.min(source.processors, 8)) : 1;
-  const onTable = tableProgress(database, await tableBytes(session), progress);
+  const onTable = tableProgress(snapshot.database, await tableBytes(session), progress);
   const request = { source, session, snapshot, onTable };
   const dumps: Manifest["dumps"] = [];
   let dumped = false;
@@ -197,10 +224,18 @@ async function fill(
   const verifiers = config.backup.role_passwords
     ? await roleVerifiers(session, roles)
     : new Map<string, string>();
-  // From here on the collector may continue: everything that the snapshot names is in the pool, durable.
-  await endSnapshot(session);
+  return { dumps, contents, files, lacks, verifiers };
+}
 
-  progress.step(database, "checksums");
+/** Describes what the folder holds, seals it, makes it durable, and gives it its name. */
+async function complete(
+  source: BackupSource,
+  snapshot: Snapshot,
+  { dumps, contents, files, lacks, verifiers }: Taken,
+  { folder, startedAt, kinds }: Filling,
+): Promise<MadeBackup> {
+  const { place } = source;
+  const { database } = snapshot;
   const write = async (name: string, text: string): Promise<void> =>
     await writeFileAtomic(path.join(folder, name), text);
   await write(GLOBALS_FILE, renderGlobals(database, contents.roles, verifiers));
@@ -343,21 +378,23 @@ async function copyAttachments(copying: Copying): Promise<CopiedAttachments> {
   if (filestore === undefined) return without("folder_missing");
   const { filestores, there } = filestore;
   const list = await openLineWriter(copying.list);
-  const pool = new PoolWriter(source.place, filestore.folder, source.owner, list);
+  let pool: PoolWriter | undefined;
   try {
-    await pool.open();
+    const writer = new PoolWriter(source.place, filestore.folder, source.owner, list);
+    pool = writer;
+    await writer.open();
     const tell = attachmentProgress(copying);
     await readingFilestore(filestores, async () => {
       for await (const names of storeFnames(session)) {
         for (const name of names) {
           source.signal?.throwIfAborted();
           inVain.throwIfAborted();
-          await pool.add(name);
-          await tell(pool.added.bytes);
+          await writer.add(name);
+          await tell(writer.added.bytes);
         }
       }
     });
-    const added = await pool.finish();
+    const added = await writer.finish();
     await list.end();
     const { copied, copiedBytes, ...part } = added;
     if (!there && part.files === 0 && part.missing.count > 0) {
@@ -368,7 +405,8 @@ async function copyAttachments(copying: Copying): Promise<CopiedAttachments> {
     const folderMissing = !there && part.files > 0;
     return { part: { included: true, ...part }, copied, copiedBytes, folderMissing };
   } finally {
-    await pool.close();
+    // Whichever of them fails.
     await list.abandon();
+    await pool?.close();
   }
 }

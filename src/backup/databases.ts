@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { SCRATCH_PREFIX } from "./source.ts";
 
 const rowSchema = z.object({ name: z.string(), bytes: z.coerce.number() });

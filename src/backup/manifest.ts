@@ -1,6 +1,6 @@
 import * as z from "zod";
-import { lackSchema } from "../model/lack.ts";
-import { sentence } from "../model/sentence.ts";
+import { lackSchema } from "../model/backups/lack.ts";
+import { sentence } from "../model/backups/sentence.ts";
 
 /**
  * A backup is one folder, `NAME_YYYYMMDD_HHMM[SS][-weekly|-monthly].dump`, which pg_restore reads as it is:
@@ -38,8 +38,8 @@ const moment = z.iso.datetime();
 
 const dumpSchema = z.object({
   format: z.enum(["directory", "plain"]),
-  /** Relative to the folder of the backup; `.` for the directory format. */
-  path: z.string(),
+  /** The name of a file in the folder of the backup; `.` for the directory format. Never one that leads out of it. */
+  path: z.string().regex(/^(?!\.\.$)[^/\0]+$/),
   /** As pg_dump --compress takes it, such as `gzip:1`. */
   compression: z.string(),
 });

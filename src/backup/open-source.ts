@@ -1,14 +1,14 @@
 import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import path from "node:path";
-import { readState } from "../store/state.ts";
+import { readState, recordedPrimary } from "../store/state.ts";
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
-import { Superuser } from "../postgres/sql/superuser.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import type { Owner } from "../system/files/files.ts";
-import { takeFolders } from "../system/files/folder.ts";
+import { takeFolders } from "../system/files/held/by-path.ts";
 import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
 import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";
@@ -34,7 +34,7 @@ export interface SourceOptions {
 export async function openBackupSource(options: SourceOptions): Promise<BackupSource> {
   const { config, layout } = options;
   const state = await readState(layout);
-  const node = config.nodes.find(({ name }) => name === state?.primary);
+  const node = recordedPrimary(config.nodes, state);
   if (state === undefined || node === undefined) {
     const elsewhere = state !== undefined && node === undefined;
     throw new OdooPgError("not_running", {

@@ -1,11 +1,14 @@
-import { lackSchema, type Lack } from "../model/lack.ts";
+import { lackSchema, type Lack } from "../model/backups/lack.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import { notOfExtension, OF_TYPE, OWN_SCHEMA } from "./contents/read-contents.ts";
 
-/** Extensions that only a superuser may create, and that are safe for every role to use. */
+/**
+ * Extensions that only a superuser may create, and that a restore creates all the same: they give nobody who uses them any
+ * right of the superuser's.
+ */
 export const SAFE_EXTENSIONS: readonly string[] = ["vector"];
 
-/** Objects that are named one by one. */
+/** Objects of one kind that are named; of more there is only the count. */
 const NAMED = 100;
 
 const ownOid = "(SELECT oid FROM pg_database WHERE datname = current_database())";
@@ -68,8 +71,8 @@ function lacking(major: number): string {
 }
 
 /**
- * What a restore could not recreate of a database, or only differently, known before one is needed. The same is true of
- * drills, and of copies of a database that is in use.
+ * Objects of a database that a restore cannot recreate, or only with another owner. Drills, and copies of a database in use,
+ * have the same lacks. @throws SqlError
  * @param major of the server
  */
 export async function readLacks(session: SuperuserSession, major: number): Promise<Lack[]> {

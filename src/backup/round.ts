@@ -1,6 +1,6 @@
 import type { CataloguedBackup } from "./catalogue.ts";
-import { knownProofs } from "../cluster/proofs.ts";
-import type { BackupStatus } from "../model/backup-report.ts";
+import { knownProofs } from "../cluster/backups/proofs.ts";
+import type { BackupStatus } from "../model/backups/backup-report.ts";
 
 /** Milliseconds within which every database is to be proven again. */
 const WEEK = 7 * 86_400_000;

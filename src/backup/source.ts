@@ -1,12 +1,12 @@
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import type { Installation } from "../postgres/installation.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import type { Owner } from "../system/files/files.ts";
 import type { Manifest } from "./manifest.ts";
 import type { BackupPlace } from "./place.ts";
 
-/** What is backed up, from where, to where and for which owner. */
+/** The cluster that is backed up, the place for its backups and whom they belong to. */
 export interface BackupSource {
   readonly config: Config;
   readonly place: BackupPlace;

@@ -27,6 +27,9 @@ export async function appliedContext(
   };
 }
 
+/** Runs another command line. @param load where its configuration comes from */
+export type RunProgram = (invocation: Invocation, load: typeof loadContext) => Promise<number>;
+
 /**
  * Runs a command with the configuration that was applied last, or with the file that it names: what the agent starts
  * for the console.
@@ -36,7 +39,7 @@ export async function appliedContext(
 export async function asApplied(
   invocation: Invocation,
   flags: { readonly stateDir: string; readonly whileInputOpen?: boolean; readonly tellProgress?: boolean },
-  runProgram: (invocation: Invocation, load: typeof loadContext) => Promise<number>,
+  runProgram: RunProgram,
 ): Promise<number> {
   if (flags.whileInputOpen) whenInputEnds(() => endSelf("SIGTERM"));
   const dashes = invocation.args.indexOf("--");

@@ -31,7 +31,7 @@ export interface Call {
 
 type Action = (...received: unknown[]) => Promise<void>;
 
-/** What commands are added to. */
+/** The group that commands are added to. */
 export interface CommandLine {
   readonly invocation: Invocation;
   readonly root: Command;
@@ -77,13 +77,31 @@ export function newCommandLine(
   version: string,
   load: typeof loadContext,
 ): CommandLine {
-  let status = 0;
-  // Until the flags are known.
-  let output = openOutput(undefined, invocation.called);
-  let json = false;
-  let quiet = false;
-  let configFlag: string | undefined;
+  const root = rootCommand(version);
+  const called = new CalledLine(invocation, root);
+  return {
+    invocation,
+    root,
+    group: (heading) => void root.commandsGroup(`${heading}:`),
+    command: (name, description) => added(root, name, description),
+    add: added,
+    withContext: (act, where = invocation, options = {}) =>
+      called.with(async (call, output) => {
+        const named = await load(where, output, call.text("config"));
+        const meant = await whichCluster(named, options.needs ?? "cluster", async (file) => {
+          called.meansFile(file);
+          return await load(where, output, file);
+        });
+        const context = await asItsUser(meant, options);
+        await refuseForeignConfig(context);
+        return await act(await forHosts(context, call.command), call);
+      }),
+    plainly: (act) => called.with(async (call, output) => await act(output, call)),
+    run: async () => await called.run(),
+  };
+}
 
+function rootCommand(version: string): Command {
   const root = new Command("odoo-pg")
     .description("PostgreSQL for Odoo: a replicated cluster, fresh reads, safe operations.")
     .version(version, "-V, --version", "print the version")
@@ -97,20 +115,36 @@ export function newCommandLine(
     .enablePositionalOptions()
     .exitOverride();
   root.createHelp = () => new HelpWithExamples();
+  return root;
+}
 
-  const add = (parent: Command, name: string, description: string): Command => {
-    const command = parent
-      .command(name)
-      .description(description)
-      .option(...CONFIG_FLAG)
-      .exitOverride();
-    command.createHelp = () => new HelpWithExamples();
-    return command;
-  };
+function added(parent: Command, name: string, description: string): Command {
+  const command = parent
+    .command(name)
+    .description(description)
+    .option(...CONFIG_FLAG)
+    .exitOverride();
+  command.createHelp = () => new HelpWithExamples();
+  return command;
+}
 
-  const calledWith =
-    (act: (call: Call) => Promise<number>): Action =>
-    async (...received) => {
+/** The line that was called: which of its flags count before and after its command, and how it ended. */
+class CalledLine {
+  readonly #invocation: Invocation;
+  readonly #root: Command;
+  #status = 0;
+  #json = false;
+  #quiet = false;
+  #configFlag: string | undefined;
+
+  constructor(invocation: Invocation, root: Command) {
+    this.#invocation = invocation;
+    this.#root = root;
+  }
+
+  /** An action that reads the flags, and keeps the exit status. */
+  with(act: (call: Call, output: Output) => Promise<number>): Action {
+    return async (...received) => {
       const command = received.at(-1);
       if (!(command instanceof Command)) return;
       const flags: Record<string, unknown> = command.optsWithGlobals();
@@ -119,62 +153,55 @@ export function newCommandLine(
         return typeof value === "string" ? value : undefined;
       };
       const on = (flag: string): boolean => flags[flag] === true;
-      output = openOutput(flags["color"] === false ? false : undefined, invocation.called);
-      json = on("json");
-      configFlag = text("config");
+      const json = on("json");
+      this.#json = json;
+      this.#configFlag = text("config");
       const group = command.parent?.parent ? `${command.parent.name()} ` : "";
       const name = `${group}${command.name()}`;
-      if (quiet) output = { ...output, err: () => {} };
-      status = await act({ command: name, args: command.args, json, on, text });
+      const output = openOutput(flags["color"] === false ? false : undefined, this.#invocation.called);
+      this.#status = await act(
+        { command: name, args: command.args, json, on, text },
+        this.#quiet ? { ...output, err: () => {} } : output,
+      );
     };
+  }
 
-  return {
-    invocation,
-    root,
-    group: (heading) => void root.commandsGroup(`${heading}:`),
-    command: (name, description) => add(root, name, description),
-    add,
-    withContext: (act, where = invocation, options = {}) =>
-      calledWith(async (call) => {
-        const named = await load(where, output, call.text("config"));
-        const meant = await whichCluster(named, options.needs ?? "cluster", async (file) => {
-          configFlag = file;
-          return await load(where, output, file);
-        });
-        const context = await asItsUser(meant, options);
-        await refuseForeignConfig(context);
-        return await act(await forHosts(context, call.command), call);
-      }),
-    plainly: (act) => calledWith(async (call) => await act(output, call)),
-    run: async () => {
-      try {
-        const { args, quiet: isQuiet } = understand(root, invocation.args);
-        quiet = isQuiet;
-        await root.parseAsync([...args], { from: "user" });
-        return status;
-      } catch (thrown) {
-        // Commander has already printed its own output: help and version end well.
-        if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
-        if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
-        const mistaken = thrown instanceof CommanderError;
-        json ||= mistaken && invocation.args.includes("--json");
-        const error = withHelp(
-          mistaken ? usageError(root, invocation.args, thrown) : toOdooPgError(thrown),
-          helpFor(root, invocation.args),
-        );
-        // A refused line was not parsed: without its file the next step would be about another cluster.
-        configFlag ??= configIn(invocation.args);
-        printError(
-          openOutput(undefined, invocation.called),
-          error,
-          json,
-          invocation.args,
-          fileNamedBy(invocation, configFlag),
-        );
-        return error.exit;
-      }
-    },
-  };
+  /** The file was found otherwise than by a flag: next steps name it. */
+  meansFile(file: string): void {
+    this.#configFlag = file;
+  }
+
+  async run(): Promise<number> {
+    try {
+      const { args, quiet } = understand(this.#root, this.#invocation.args);
+      this.#quiet = quiet;
+      await this.#root.parseAsync([...args], { from: "user" });
+      return this.#status;
+    } catch (thrown) {
+      // Commander has already printed its own output: help and version end well.
+      if (thrown instanceof CommanderError && thrown.exitCode === 0) return 0;
+      if (thrown instanceof CommanderError && thrown.code === "commander.help") return 2;
+      return this.#failed(thrown);
+    }
+  }
+
+  #failed(thrown: unknown): number {
+    const { args, called } = this.#invocation;
+    const mistaken = thrown instanceof CommanderError;
+    const error = withHelp(
+      mistaken ? usageError(this.#root, args, thrown) : toOdooPgError(thrown),
+      helpFor(this.#root, args),
+    );
+    printError(
+      openOutput(undefined, called),
+      error,
+      this.#json || (mistaken && args.includes("--json")),
+      args,
+      // A refused line was not parsed: without its file the next step would be about another cluster.
+      fileNamedBy(this.#invocation, this.#configFlag ?? configIn(args)),
+    );
+    return error.exit;
+  }
 }
 
 /** The configuration file that a line names, whatever else it contains. */

@@ -2,7 +2,17 @@ import path from "node:path";
 import { lockHolder } from "../store/lock.ts";
 import { keptConsistency } from "../store/state.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
-import { asStep, command, odooPg, printNext, withConfig, type Command, type NextStep } from "../next-step.ts";
+import {
+  asStep,
+  command,
+  nextStep,
+  odooPg,
+  printNext,
+  sameCommand,
+  withConfig,
+  type Command,
+  type NextStep,
+} from "../next-step.ts";
 import { layoutOf, type Layout } from "../config/layout.ts";
 import type { Origins } from "../config/origins.ts";
 import { givenPasswordProblem, type PasswordSource, type Secrets } from "../config/passwords.ts";
@@ -10,7 +20,7 @@ import { resolveConfig, type ConfigSources } from "../config/resolve.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, ownerOf, readTextIfAny, type Owner } from "../system/files/files.ts";
-import { refuseChangesBy } from "../system/files/folder.ts";
+import { refuseChangesBy, refuseChangesByOthers } from "../system/files/held/changers.ts";
 import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
 import { shellWord } from "../shell-word.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
@@ -34,24 +44,32 @@ export const DEFAULT_FILE = "odoo-pg.yaml";
 /** A common name of the file elsewhere: without a message, nobody would notice that it is not read. */
 const OTHER_NAME = "odoo-pg.yml";
 
-/** The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none. @throws OdooPgError config_invalid. */
+/**
+ * The configuration file: --config, ODOO_PG_CONFIG, ./odoo-pg.yaml, or none.
+ * @throws OdooPgError config_invalid; state_dir_unusable where root does not believe who wrote the one in this folder
+ */
 async function readConfigFile(
   invocation: Invocation,
   flag: string | undefined,
 ): Promise<{ path: string; text: string } | undefined> {
   const named = flag ?? invocation.environment["ODOO_PG_CONFIG"];
   const file = path.resolve(invocation.cwd, named ?? DEFAULT_FILE);
-  if ((await kindOf(file)) === "directory") {
+  const kind = await kindOf(file);
+  if (kind === "directory") {
     throw new OdooPgError("config_invalid", {
       message: `${named ?? DEFAULT_FILE} is a folder, and the configuration is a file.`,
       safe: "Nothing was changed.",
       next: `Name the file in it, such as: --config ${shellWord(path.join(named ?? DEFAULT_FILE, DEFAULT_FILE))}`,
     });
   }
-  const text = await readTextIfAny(file);
-  if (text !== undefined) return { path: named ?? DEFAULT_FILE, text };
+  // What was not there is not read either: it could have been put there after the look at whose it is.
+  if (kind !== undefined) {
+    if (named === undefined) refuseFound(file, invocation);
+    const text = await readTextIfAny(file);
+    if (text !== undefined) return { path: named ?? DEFAULT_FILE, text };
+  }
   if (named === undefined) {
-    if ((await readTextIfAny(path.resolve(invocation.cwd, OTHER_NAME))) === undefined) return undefined;
+    if ((await kindOf(path.resolve(invocation.cwd, OTHER_NAME))) === undefined) return undefined;
     throw new OdooPgError("config_invalid", {
       message: `There is a file ${OTHER_NAME} here, which is not read: the configuration is called ${DEFAULT_FILE}.`,
       safe: "Nothing was changed.",
@@ -63,6 +81,23 @@ async function readConfigFile(
     safe: "Nothing was changed.",
     next: "Correct the path, or leave it out to use odoo-pg.yaml in this folder or the defaults.",
   });
+}
+
+/**
+ * Whose folder root happens to be in does not say what root runs, which files root reads, nor as whom root works: so a file
+ * that was found, and not named, is held against that before any of it is read. One who has sudo is believed.
+ * @throws OdooPgError state_dir_unusable
+ */
+function refuseFound(file: string, { environment }: Invocation): void {
+  const asked = /^\d+$/.exec(environment["SUDO_UID"] ?? "")?.[0];
+  try {
+    refuseChangesByOthers(file, asked === undefined ? [] : [Number(asked)]);
+  } catch (error) {
+    if (!(error instanceof OdooPgError)) throw error;
+    const { code, message, safe } = error;
+    const next = nextStep`Where you trust that user with what root runs, name it: ${sameCommand(["--config", DEFAULT_FILE])}`;
+    throw new OdooPgError(code, { message, ...(safe === undefined ? {} : { safe }), next, cause: error });
+  }
 }
 
 interface Loading {
@@ -146,9 +181,9 @@ export async function asItsUser(context: Context, options: { taking?: boolean } 
 }
 
 /**
- * Root does what a configuration tells it to: hooks and programs in it run as root. So root does not read it from a
- * file that the servers' user, Odoo's user or everyone may change; another user, such as one with sudo, is trusted with
- * it.
+ * Root does what a configuration tells it to: hooks and programs in it run as root. So root does not believe a file that
+ * the servers' user, Odoo's user or everyone may change. Another user is trusted with one that is named; one that was
+ * found in the folder where root is was held against more than that before it was read.
  * @throws OdooPgError state_dir_unusable
  */
 export async function refuseForeignConfig({

@@ -22,13 +22,13 @@ import { checkParameters } from "./setup/config.ts";
 export interface ConfigurationEdit {
   /** Where in the file. */
   readonly section: readonly string[];
-  /** What is written there, by keys and as YAML on one line; or the key to remove, with everything below it. */
+  /** Values to write, as YAML on one line, by their keys; or the key to remove with everything below it. */
   readonly values: ReadonlyMap<string, string> | { readonly gone: string };
   /** The configuration with the change: if the result differs, it is not written. */
   readonly expected: Config;
 }
 
-/** What an edit did, or in a dry run would do. */
+/** The result of an edit, or of its dry run. */
 export interface Applied {
   readonly file: string;
   /** The old file; null where there was none, and in a dry run. */

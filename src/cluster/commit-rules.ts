@@ -1,15 +1,6 @@
-import type { ClusterView } from "./view.ts";
+import type { ClusterView, OverruledCommits } from "./view.ts";
 import { warning, type FoundWarning } from "../model/warnings.ts";
 import { nextStep, odooPg } from "../next-step.ts";
-
-/** A setting by which commits do not wait as read-your-writes needs: for everybody by a file, else for a role or database. */
-export interface OverruledCommits {
-  readonly setting: string;
-  readonly value: string;
-  readonly file: string | null;
-  readonly role: string | null;
-  readonly database: string | null;
-}
 
 /** As in `role "odoo" in database "shop"`, or the name of the file. */
 export function whereSet({ file, role, database }: OverruledCommits): string {

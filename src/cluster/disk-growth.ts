@@ -1,7 +1,7 @@
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 
-/** Too little is known below this span (milliseconds) and this number of looks. */
+/** Too little is known below this span (milliseconds) and this number of readings. */
 const SPAN_NEEDED = 6 * HOUR;
 const SAMPLES_NEEDED = 12;
 
@@ -37,7 +37,7 @@ interface At {
 }
 
 /**
- * When a disk is full if it goes on as in the looks given, the oldest first. Null when it does not fill, or too little is
+ * When a disk is full if it goes on as in the readings given, the oldest first. Null when it does not fill, or too little is
  * known. A file that comes and goes, such as a backup, does not count for much: the slope is the median of the slopes
  * between all pairs (Theil and Sen).
  */
@@ -61,14 +61,14 @@ export function forecastOf(samples: readonly RoomAt[]): Forecast | null {
   };
 }
 
-/** Whether these looks, the oldest first, say how a disk fills. */
+/** Whether these readings, the oldest first, say how a disk fills. */
 export function enoughIsKnown(samples: readonly RoomAt[]): boolean {
   const [first, last] = [samples[0], samples.at(-1)];
   if (!first || !last) return false;
   return samples.length >= SAMPLES_NEEDED && last.at - first.at >= SPAN_NEEDED;
 }
 
-/** One look for each part of the time: the median of what was seen in it. */
+/** One reading for each part of the time: the median of its readings. */
 function together(samples: readonly At[], from: number, to: number): At[] {
   const length = Math.max(1, (to - from) / PARTS);
   const parts = new Map<number, At[]>();

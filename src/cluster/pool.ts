@@ -5,7 +5,7 @@ import type { Consistency } from "../config/schema.ts";
 import type { Lsn } from "../model/lsn.ts";
 import { factsOf, fullFactsOf, identityOf, lagOf, type NodeObservation } from "../model/observation.ts";
 
-/** A past look at the primary's end of WAL, by our own clock (milliseconds). */
+/** A past position of the primary's end of WAL, by our own clock (milliseconds). */
 export interface PrimaryMark {
   readonly at: number;
   readonly lsn: Lsn;
@@ -35,7 +35,10 @@ export interface Eligibility {
   readonly reason: string | undefined;
 }
 
-/** Milliseconds from when a replica is too late until commits no longer wait for it: two looks, and the cut of its sessions. */
+/**
+ * Milliseconds from when a replica is too late until commits no longer wait for it: two turns of the loop, and the cut
+ * of its sessions.
+ */
 const LETTING_GO = 1500;
 
 /**
@@ -113,13 +116,13 @@ function whyNot(replica: NodeObservation, input: PoolInput): string | undefined 
   return undefined;
 }
 
-/** Milliseconds since the oldest look at the primary that the replica has not replayed yet; 0 when it has all. */
+/** Milliseconds since the oldest position of the primary that the replica has not replayed yet; 0 when it has all. */
 function lateness(replayed: Lsn | null, input: PoolInput): number {
   const missing = input.marks.find((mark) => replayed === null || mark.lsn > replayed);
   return missing ? Math.max(0, input.now - missing.at) : 0;
 }
 
-/** Keeps the looks at the primary that still matter: the last `span` milliseconds, at most one for each look. */
+/** Keeps the positions of the primary that still matter: those of the last `span` milliseconds. */
 export function rememberMark(marks: readonly PrimaryMark[], mark: PrimaryMark, span: number): PrimaryMark[] {
   return [...marks.filter((old) => mark.at - old.at <= span && old.lsn <= mark.lsn), mark];
 }

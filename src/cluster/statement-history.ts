@@ -1,6 +1,6 @@
 /** What the server has counted of a statement since counting began there. */
 export interface StatementCounter {
-  /** A short name that is the same in every look: of whom, where, and which statement. */
+  /** A short name that is the same in every reading: of whom, where, and which statement. */
   readonly id: string;
   readonly calls: number;
   readonly milliseconds: number;
@@ -42,7 +42,7 @@ const HOURS_KEPT = 49;
 /** Statements that are kept of an hour: what takes less than the hundredth most is of no interest. */
 const KEPT_OF_AN_HOUR = 100;
 
-/** Milliseconds between two looks from which on what happened between them belongs to no hour. */
+/** Milliseconds between two readings beyond which what happened between them belongs to no hour. */
 const TOO_LONG = HOUR / 2;
 
 /** Seconds of an hour that have to be watched for it to be compared. */

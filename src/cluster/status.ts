@@ -1,9 +1,9 @@
 import { sayOf } from "../model/silence.ts";
-import { backupsOf, notBackedUp } from "./backups.ts";
-import { copiesOf } from "./copies.ts";
-import { knownWindow } from "./archive.ts";
-import { provenSecondOf } from "./second-drill.ts";
-import { findWarnings } from "./diagnosis.ts";
+import { backupsOf, notBackedUp } from "./backups/backups.ts";
+import { copiesOf } from "./backups/copies.ts";
+import { knownWindow } from "./backups/archive.ts";
+import { provenSecondOf } from "./backups/second-drill.ts";
+import { findWarnings } from "./diagnosis/diagnosis.ts";
 import type { NodeStatus, StatusDocument } from "./documents/status.ts";
 import { viewOf, type ClusterView, type NodeView, type StatusInput } from "./view.ts";
 import { verdictOf, warningInDocument } from "../model/warnings.ts";

@@ -1,11 +1,11 @@
 import type { CertificateEnds } from "./certificates.ts";
 import type { PoolersStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
-import type { CopyStatus } from "../model/copy-status.ts";
-import type { KeptAttachments } from "../model/kept-attachments.ts";
-import type { Archiving, ArchiveStatus } from "../model/archive-status.ts";
-import type { BackupStatus } from "../model/backup-report.ts";
-import type { SecondDrill } from "../model/second-drill.ts";
+import type { CopyStatus } from "../model/backups/copy-status.ts";
+import type { KeptAttachments } from "../model/backups/kept-attachments.ts";
+import type { Archiving, ArchiveStatus } from "../model/backups/archive-status.ts";
+import type { BackupStatus } from "../model/backups/backup-report.ts";
+import type { SecondDrill } from "../model/backups/second-drill.ts";
 import type { Config } from "../config/schema.ts";
 import { layoutOf, nodeLayoutOf, slotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import { bytesBehind } from "../model/lsn.ts";
@@ -31,7 +31,6 @@ import {
   type ServerFacts,
 } from "../model/observation.ts";
 import type { NextStep } from "../next-step.ts";
-import type { OverruledCommits } from "./commit-rules.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
 import type { SlotStatus } from "./documents/status.ts";
 
@@ -56,6 +55,15 @@ export interface NodeAccount {
   readonly tablespaces: readonly TablespaceTrouble[];
   /** Milliseconds since the epoch. */
   readonly last_seen: number | null;
+}
+
+/** A setting by which commits do not wait as read-your-writes needs: for everybody by a file, else for a role or database. */
+export interface OverruledCommits {
+  readonly setting: string;
+  readonly value: string;
+  readonly file: string | null;
+  readonly role: string | null;
+  readonly database: string | null;
 }
 
 /** What the agent reports about itself. */
@@ -133,7 +141,7 @@ export interface StatusInput {
         readonly stopped?: { readonly at: string; readonly by: string } | undefined;
       }
     | undefined;
-  /** One look at each node of the configuration. */
+  /** One observation of each node of the configuration. */
   readonly observations: readonly NodeObservation[];
   /** Undefined when the agent does not answer. */
   readonly agent: AgentAccount | undefined;

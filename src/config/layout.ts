@@ -3,23 +3,23 @@ import type { Config } from "./schema.ts";
 
 export type NodeConfig = Config["nodes"][number];
 
-/** Where everything of one cluster lies, below its state directory. */
+/** Paths of one cluster's files, in its state directory. */
 export interface Layout {
   readonly stateDir: string;
-  /** What was applied last: the mark by which a state directory is recognised. */
+  /** The configuration that was applied last. By this file a state directory is recognised. */
   readonly appliedFile: string;
-  /** The primary, and what happened. */
+  /** Who is primary, the cluster's history, and what was chosen when it was created. */
   readonly stateFile: string;
   readonly lockFile: string;
   readonly agentLog: string;
-  /** Runs of backups and drills, base backups and copies elsewhere. */
+  /** Log of runs of backups and drills, of base backups and of copies elsewhere. */
   readonly backupLog: string;
-  /** The agent's control socket. */
+  /** Holds the agent's control socket: this directory is the agent's alone. */
   readonly agentDir: string;
   readonly agentSocket: string;
   /** Where agents up to 0.1 have their control socket. */
   readonly formerAgentSocket: string;
-  /** What the servers' user listens on: Unix sockets of PostgreSQL and of HAProxy's master. */
+  /** Unix sockets that the servers' user may reach: of PostgreSQL, PgBouncer, HAProxy and the agent's health checks. */
   readonly runDir: string;
   readonly secretsDir: string;
   readonly tlsDir: string;
@@ -28,7 +28,7 @@ export interface Layout {
   readonly nodesDir: string;
   /** pgBackRest's configuration, and databases of another moment in the making. */
   readonly archiveDir: string;
-  /** How copies elsewhere are, and what goes along with them. */
+  /** Records of copies elsewhere, restic's cache, and the description that is copied along with the backups. */
   readonly offsiteDir: string;
   /** Data of nodes that were removed or replaced, kept until a user deletes it. */
   readonly asideDir: string;
@@ -66,7 +66,7 @@ export function authorityPath(layout: Layout): string {
   return path.join(layout.tlsDir, "ca.crt");
 }
 
-/** Where one node's files lie. */
+/** Paths of one node's files. */
 export interface NodeLayout {
   readonly dir: string;
   readonly dataDir: string;
@@ -86,7 +86,7 @@ export interface NodeLayout {
   readonly logDir: string;
   /** Its Unix socket and the lock file beside it. */
   readonly socketDir: string;
-  /** What the server says before its own log is open. */
+  /** The server's output before its own log is open. */
   readonly startLog: string;
 }
 
@@ -125,7 +125,10 @@ export function slotName(node: string): string {
 
 const COPY_SLOT = "odoo_pg_copy_";
 
-/** The slot that a reseed copies through: the replica's own stays where its old data needs it, until the copy is whole. */
+/**
+ * The slot that the base backup of a reseed uses: the replica's own slot keeps the WAL for its old data until the copy
+ * is complete.
+ */
 export function copySlotName(node: string): string {
   return `${COPY_SLOT}${node}`;
 }

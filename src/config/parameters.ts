@@ -11,7 +11,7 @@ export function isManaged(name: string): boolean {
   return managedBy(name) !== undefined;
 }
 
-/** What is wrong with a parameter of this lower-case name and this value, as far as can be known without a server. */
+/** Why a parameter (its name in lower case) or its value is refused, as far as that can be told without a server. */
 export function parameterProblem(name: string, value: string): string | undefined {
   if (!PARAMETER_NAME.test(name))
     return `${JSON.stringify(name)} cannot be the name of a PostgreSQL parameter`;

@@ -11,7 +11,7 @@ export type PasswordSource =
 export type Secrets = Readonly<Partial<Record<PasswordRole, PasswordSource>>>;
 
 /**
- * What is wrong with a password. Never repeats any part of it.
+ * Why a password is refused; undefined where it is fine. Never repeats any part of it.
  *
  * The SCRAM verifier is computed on the client, so that the server never sees the password. For other
  * characters SASLprep (RFC 4013) decides which bytes are hashed, and programs differ in how they apply it.
@@ -26,7 +26,7 @@ export function passwordProblem(text: string): string | undefined {
 }
 
 /**
- * What is wrong with a password that somebody gives to a role that Odoo may be told to use. Never repeats any part of it.
+ * Why a password is refused for a role that Odoo may be told to use; undefined where it is fine. Never repeats any part of it.
  *
  * Odoo reads odoo.conf with Python's RawConfigParser: blanks at either end of a value are cut off, everything else inside
  * a line is kept, quotes and `#` too. Then True and False (Odoo 18), False and None (Odoo 19) are not text to it.

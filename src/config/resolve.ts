@@ -98,7 +98,7 @@ const YAML_RULES = {
 };
 
 interface Validation {
-  /** What is valid; where a top-level key holds a mistake, its default. */
+  /** The configuration as far as it is valid: a top-level key that holds a mistake has its default. */
   readonly draft: Draft | undefined;
   readonly sound: (section: keyof Draft) => boolean;
   readonly problems: Problem[];

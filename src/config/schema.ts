@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { hostProblem, listenAddressProblem, networkProblem } from "./addresses.ts";
+import { hostProblem, listenAddressProblem, networkProblem } from "./values/addresses.ts";
 import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber } from "./fields.ts";
 import { alarms } from "./sections/alarms.ts";
 import { backup } from "./sections/backup.ts";

@@ -1,6 +1,6 @@
 import { formatOrigin, formatPath, type Leaf, leaves, type Origin, type Path } from "./origins.ts";
 import type { PasswordRole, PasswordSource } from "./passwords.ts";
-import { formatBytes } from "./postgres-units.ts";
+import { formatBytes } from "./values/postgres-units.ts";
 import type { ResolvedConfig } from "./resolve.ts";
 
 /** One value of the configuration, as `config show` prints it. */

@@ -24,7 +24,7 @@ export function defaultStateDir(cluster: string, surroundings: Surroundings): st
 /** Bytes. sun_path holds 107 bytes on Linux and 103 on macOS; the names of the sockets need the rest. */
 const LONGEST_STATE_DIR = 80;
 
-/** What is wrong with a state directory of this name. */
+/** Why a path cannot be the state directory; undefined where it can. */
 export function stateDirProblem(path: string): string | undefined {
   const { length } = new TextEncoder().encode(path);
   if (length <= LONGEST_STATE_DIR) return undefined;

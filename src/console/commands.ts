@@ -35,21 +35,21 @@ export function argumentsOf(action: Action, uploads = ".", secrets = "."): reado
     case "prove_second":
       args = ["backup", "verify", "--any-second"];
       break;
-    case "restore_copy": {
-      const harmless = action.neutralize ? ["--neutralize"] : [];
-      args = ["restore", `--as=${action.as}`, ...harmless, ...operands(action.backup)];
+    case "restore_copy":
+      args = ["restore", `--as=${action.as}`, ...harmless(action), ...operands(action.backup)];
       break;
-    }
-    case "restore_upload": {
-      const harmless = action.neutralize ? ["--neutralize"] : [];
-      args = ["restore", `--as=${action.as}`, ...harmless, uploadFile(uploads, action.upload)];
+    case "restore_upload":
+      args = ["restore", `--as=${action.as}`, ...harmless(action), uploadFile(uploads, action.upload)];
       break;
-    }
-    case "restore_moment": {
-      const harmless = action.neutralize ? ["--neutralize"] : [];
-      args = ["restore", `--at=${action.at}`, `--as=${action.as}`, ...harmless, ...operands(action.database)];
+    case "restore_moment":
+      args = [
+        "restore",
+        `--at=${action.at}`,
+        `--as=${action.as}`,
+        ...harmless(action),
+        ...operands(action.database),
+      ];
       break;
-    }
     case "switchover":
       args = ["switchover", ...(action.to === undefined ? [] : ["--to", action.to])];
       break;
@@ -57,11 +57,9 @@ export function argumentsOf(action: Action, uploads = ".", secrets = "."): reado
     case "rejoin":
       args = [action.kind, ...operands(action.node)];
       break;
-    case "copy": {
-      const harmless = action.neutralize ? ["--neutralize"] : [];
-      args = ["db", "copy", ...harmless, ...operands(action.source, action.copy)];
+    case "copy":
+      args = ["db", "copy", ...harmless(action), ...operands(action.source, action.copy)];
       break;
-    }
     case "refresh_staging": {
       const { source, copy } = action;
       args = ["db", "copy", "--neutralize", "--replace", `--confirm=${copy}`, ...operands(source, copy)];
@@ -164,7 +162,7 @@ export function planOf(action: Action): Plan {
       break;
     case "prove_second":
       plan = words(
-        "All of the repository is read. Then a second of it, by chance, is brought back beside the cluster.",
+        "All of the repository is read. Then a random second of it is brought back beside the cluster.",
         "Every row and every attachment of that second is read, and each table and index is checked where amcheck is installed.",
         "No database that exists is changed. It needs the room of the cluster meanwhile, and removes what it made.",
       );
@@ -173,27 +171,21 @@ export function planOf(action: Action): Plan {
       plan = words(
         `Backup ${action.backup} is restored into the new database "${action.as}", and compared before it counts.`,
         "No database that exists is changed. It needs as much room as the original.",
-        action.neutralize
-          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
-          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
+        harmlessOrLive(action),
       );
       break;
     case "restore_upload":
       plan = words(
         `The uploaded file is restored into the new database "${action.as}", and removed afterwards.`,
         "No database that exists is changed. Anything wrong with the file is reported.",
-        action.neutralize
-          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
-          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
+        harmlessOrLive(action),
       );
       break;
     case "restore_moment":
       plan = words(
         `Database "${action.database}" as it was at ${action.at} is made beside the live one, as "${action.as}", with the attachments of that second.`,
         "No database that exists is changed. It needs the room of the cluster meanwhile, and as much as the original.",
-        action.neutralize
-          ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
-          : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`,
+        harmlessOrLive(action),
       );
       break;
     case "copy":
@@ -290,6 +282,16 @@ export function problemOf(action: Action, configFile: string | undefined): Actio
 
 function words(...lines: readonly string[]): Plan {
   return { kind: "words", lines };
+}
+
+function harmless({ neutralize }: { readonly neutralize: boolean }): readonly string[] {
+  return neutralize ? ["--neutralize"] : [];
+}
+
+function harmlessOrLive(action: { readonly as: string; readonly neutralize: boolean }): string {
+  return action.neutralize
+    ? `"${action.as}" is made harmless before any Odoo can see it: its scheduled actions and mail servers are off.`
+    : `"${action.as}" is LIVE: its scheduled actions and mail servers are on, as in the original.`;
 }
 
 function operands(...names: readonly string[]): string[] {

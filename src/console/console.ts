@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import { X509Certificate } from "node:crypto";
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
-import { endpointHost, isAddress } from "../config/addresses.ts";
+import { endpointHost, isAddress } from "../config/values/addresses.ts";
 import type { Config } from "../config/schema.ts";
 import { listenerAt, needsSignIn, type Listener } from "./access/listeners.ts";
 import { OneTimeKeys, KEY_LIFETIME } from "./access/one-time-keys.ts";

@@ -1,11 +1,11 @@
 import { OdooPgError } from "../errors.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
-import { scramVerifier } from "../postgres/sql/scram.ts";
+import { scramVerifier } from "../postgres/sql/access/scram.ts";
 import { disarmStaleLocks } from "../postgres/server.ts";
 import type { NodeLayout } from "../config/layout.ts";
 import { runOrFail } from "../system/process/process.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { quoteSqlLiteral, quoteSqlIdentifier } from "../system/sql/sql.ts";
 
 /** A temporary role: a session cannot rename its own role. */

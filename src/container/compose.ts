@@ -93,7 +93,15 @@ function node(name: string, nodeName: string, port: number, environment: Record<
 export function renderCompose(options: ComposeOptions): string {
   const replicas = replicaNames(options.replicas);
   const volumes = ["primary", ...replicas, "endpoints", "backups", "odoo", "pgadmin"];
-  const services = {
+  const document = {
+    services: servicesOf(options, replicas),
+    volumes: Object.fromEntries(volumes.map((name) => [name, {}])),
+  };
+  return headOf(options, replicas) + stringify(document, { lineWidth: 0, aliasDuplicateObjects: false });
+}
+
+function servicesOf(options: ComposeOptions, replicas: readonly string[]): object {
+  return {
     setup: {
       image: IMAGE,
       command: ["odoo-pg", "container-setup"],
@@ -185,6 +193,10 @@ export function renderCompose(options: ComposeOptions): string {
       depends_on: { primary: { condition: "service_healthy" } },
     },
   };
+}
+
+/** What the file says of itself: how it was made, how it is used, which ports it takes. */
+function headOf(options: ComposeOptions, replicas: readonly string[]): string {
   const ports = replicas.map((_, index) => replicaPort(index)).join(", ");
   const words = [
     options.replicas === 1 ? "" : ` --replicas ${options.replicas}`,
@@ -199,5 +211,5 @@ export function renderCompose(options: ComposeOptions): string {
 # Primary 5433, ${ports === "" ? "" : `replicas ${ports}, `}reads 5435, writes 5436, Odoo 8069, console 5051 (https), pgAdmin 5050: on this host alone, unless
 # ODOO_PG_ADDRESS in .env names another of its addresses. Changes of yours belong in compose.override.yaml: this file is
 # rewritten by odoo-pg compose.
-${stringify({ services, volumes: Object.fromEntries(volumes.map((name) => [name, {}])) }, { lineWidth: 0, aliasDuplicateObjects: false })}`;
+`;
 }

@@ -1,6 +1,6 @@
 import path from "node:path";
 import * as z from "zod";
-import { serveHealth } from "../agent/health.ts";
+import { serveHealth } from "../agent/control/health.ts";
 import { AgentLife } from "../agent/life.ts";
 import type { Part } from "../agent/loop.ts";
 import type { Routing } from "../services/read-pool.ts";

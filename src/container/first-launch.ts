@@ -7,7 +7,7 @@ import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files/
 import { readJsonFile } from "../system/files/json-file.ts";
 import type { Log } from "../system/log.ts";
 import { runOrFail } from "../system/process/process.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { quoteSqlIdentifier as id } from "../system/sql/sql.ts";
 import { giveDatabases } from "./adopt.ts";
 import { FIXED } from "./place.ts";
@@ -56,9 +56,9 @@ export interface FirstLaunchOptions {
 
 /**
  * What happens once, after the servers are up for the first time. Data that was another PostgreSQL's goes to Odoo's role.
- * In a new cluster the database that was asked for is made, and the scripts in /docker-entrypoint-initdb.d are run in
- * the order of their names, as superuser; the databases that they made or filled are Odoo's role's then. A first launch that is cut off goes on with the
- * script at which it was cut off. @throws OdooPgError command_failed, with the script's last words
+ * In a new cluster the database that was asked for is created, and the scripts in /docker-entrypoint-initdb.d are run in the
+ * order of their names, as superuser; the databases that they created or filled are then given to Odoo's role. An interrupted
+ * first launch goes on with the script at which it was interrupted. @throws OdooPgError command_failed, with the script's last words
  */
 export async function finishFirstLaunch(options: FirstLaunchOptions): Promise<void> {
   const { layout, log } = options;

@@ -32,20 +32,23 @@ import { planEndpoints, planRemoval, type Action, type Wanted } from "./plan.ts"
 import { fingerprintOf, renderHaproxy, type HaproxyInput } from "./render.ts";
 import {
   endReads,
+  holdNew,
   perform,
   readFingerprint,
   readProcesses,
   readServers,
   readWaiting,
+  settle,
   silentWorkers,
   tellCarried,
+  tellOthers,
 } from "./runtime.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 
 /** Milliseconds for a worker with a new configuration to answer. */
 const START_TIMEOUT = 10_000;
-/** Milliseconds for HAProxy to end once it was told to; it does so at once. */
+/** Milliseconds for HAProxy to end once it was asked to; it does so at once. */
 const STOP_TIMEOUT = 2000;
 
 /** HAProxy makes the socket of its master itself. */
@@ -55,7 +58,7 @@ const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;
 const processSchema = z.object({ pid: z.int().positive(), identity: z.string() });
 type KnownProcess = z.output<typeof processSchema>;
 
-/** What was started, and the workers that it had when it was last asked: a HAProxy that hangs cannot be asked. */
+/** The master that was started, and its workers when it was last asked, as a HAProxy that hangs cannot be asked. */
 const recordSchema = processSchema.extend({ workers: processSchema.array().default([]) });
 type ProcessRecord = z.output<typeof recordSchema>;
 
@@ -171,7 +174,7 @@ export class Balancer {
   }
 
   /**
-   * Where the endpoints lead now, and how many sessions there are.
+   * Where the endpoints send sessions now, and how many there are.
    * @throws OdooPgError not_running, timed_out
    */
   async servers(): Promise<ServerState[]> {
@@ -179,7 +182,7 @@ export class Balancer {
   }
 
   /**
-   * Brings the endpoints to where they shall lead. When it returns, the sessions of all that left are gone.
+   * Routes the endpoints. When it returns, the sessions of all servers that left are gone.
    * @returns what was done, in order
    * @throws OdooPgError timed_out when sessions are left or HAProxy does not answer, command_failed, not_running
    */
@@ -195,6 +198,24 @@ export class Balancer {
   async waiting(): Promise<WaitingClients> {
     if (this.oldWorkers.length > 0) await tellCarried(this.files.masterSocket);
     return await readWaiting(this.files.masterSocket);
+  }
+
+  /** Tells how many connections of servers users hold past the endpoints, by node: it holds for ten seconds. @throws OdooPgError not_running, timed_out */
+  async tellOthers(others: ReadonlyMap<string, number>): Promise<void> {
+    await tellOthers(this.files.masterSocket, others);
+  }
+
+  /**
+   * Leads no new client to a node, for so many milliseconds at most; 0: no longer.
+   * @throws OdooPgError not_running, timed_out, command_failed
+   */
+  async holdNew(node: string, milliseconds: number): Promise<void> {
+    await this.#inTurn(async () => await holdNew(this.files.masterSocket, node, milliseconds));
+  }
+
+  /** Gives clients that are logging in the time to finish. @param most milliseconds @throws OdooPgError not_running, timed_out */
+  async settle(most: number): Promise<void> {
+    await settle(this.files.masterSocket, most);
   }
 
   /** Ends the sessions on replicas of workers from before a reload; says how many there were. @throws OdooPgError timed_out */
@@ -271,7 +292,7 @@ export class Balancer {
     return living;
   }
 
-  /** Writes a configuration beside the present one and has HAProxy look at it. */
+  /** Writes a configuration beside the present one and has HAProxy check it. */
   async #propose(program: HaproxyProgram, input: HaproxyInput, text: string): Promise<void> {
     await writeFileAtomic(this.#at(gateFile(input.gate)), renderGate(input.gate), readableBy(this.#owner));
     await writeFileAtomic(this.files.candidate, text, readableBy(this.#owner));

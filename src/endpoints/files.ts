@@ -2,7 +2,7 @@ import path from "node:path";
 import type { Layout } from "../config/layout.ts";
 
 /**
- * What HAProxy reads and writes. It runs in the state directory and gets paths relative to it, so no path needs
+ * HAProxy's files. It runs in the state directory and gets paths relative to it, so no path needs
  * quoting in its configuration, and Unix sockets stay below the system's limit of 107 bytes.
  */
 export const RELATIVE = {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { WAITING_LINE } from "./servers.ts";
 
-/** What the gate of HAProxy is made from. */
+/** The input of HAProxy's gate. */
 export interface GateInput {
   /** Seconds that a client waits for a server that takes it. */
   readonly waitSeconds: number;
@@ -14,26 +14,53 @@ export interface GateInput {
 /** The application name by which a server's log tells the gate's questions from clients. */
 export const GATE_APPLICATION = "odoo-pg endpoint";
 
-/** The order that tells how many clients wait, a line for each endpoint: name, clients, milliseconds of the longest wait. */
+/**
+ * The command that shows how many clients wait, a line for each endpoint: name, clients, milliseconds of the longest
+ * wait.
+ */
 export const WAITING_COMMAND = "show odoo-pg waiting";
 
 /**
- * The order that tells a worker how many sessions of each node workers from before a reload still carry, which it cannot
- * see: `set odoo-pg carried pg1=20 pg2=0`.
+ * The command that tells a worker how many sessions of each node are still carried by workers from before a reload, which it
+ * cannot see: `set odoo-pg carried pg1=20 pg2=0`.
  */
 export const CARRIED_COMMAND = "set odoo-pg carried";
 /** Milliseconds for which that holds, and that a new worker waits for it before it connects any client. */
 const CARRIED_MS = 10_000;
 const UNTOLD_MS = 1000;
 
+/**
+ * The order that tells how many connections of a node users hold past the endpoints, which have so many less:
+ * `set odoo-pg others pg1=20`. The agent alone sees them; and where only connections are left that are kept for
+ * superusers, a server says so after the password, which the gate's question does not reach. It holds as long as the
+ * order above.
+ */
+export const OTHERS_COMMAND = "set odoo-pg others";
+
+/**
+ * The order that has new clients wait instead of being led to a node that is about to be stopped, for so many milliseconds,
+ * and at most for half of the time that a client waits: `set odoo-pg hold pg1=15000`, and 0 to end it. It ends by itself,
+ * so that no client waits for an agent that is gone.
+ */
+export const HOLD_COMMAND = "set odoo-pg hold";
+
+/**
+ * The command that shows how long servers took to answer the gate's question, a line for each node: name, milliseconds of
+ * the slowest answer of the last ten seconds. A login takes some times as long, on a busy machine too.
+ */
+export const ANSWERS_COMMAND = "show odoo-pg answers";
+const SLOWEST_MS = 10_000;
+
 /** Clients that try at the same time after a server has accepted again, milliseconds between two tries, seconds for one. */
 const AT_ONCE = 16;
 const EVERY_MS = 50;
 const ANSWER_SECONDS = 3;
+/** Milliseconds that a question takes at most. */
+const QUESTION_MS = ANSWER_SECONDS * 1000 + 500;
 /** Milliseconds without a sign of a client that waits: more than one question can take. */
 const FORGOTTEN_MS = 15_000;
 
-/** Relative to the state directory. Named by its text, so that a worker that runs never meets another's. */
+/** Relative to the state directory. Named by its contents, so that a running worker never reads another version. */
 export function gateFile(input: GateInput): string {
   const hash = createHash("sha256").update(renderGate(input)).digest("hex").slice(0, 16);
   return `haproxy/gate-${hash}.lua`;
@@ -65,6 +92,9 @@ local waiting = { write = {}, read = {} }
 local answered = { write = true, read = true }
 local chosen, turn = {}, 0
 local carried, told_at, born = {}, nil, nil
+local others = {}
+local held = {}
+local answers = {}
 
 local function milliseconds()
   local now = core.now()
@@ -78,6 +108,42 @@ end
 -- Sessions that workers from before a reload have on a node, as last told; not for long where nobody tells any more.
 local function carried_on(node, now)
   return told_at and told_at + ${CARRIED_MS} > now and carried[node] or 0
+end
+
+-- Connections that others hold on a node, as last told; the same.
+local function others_on(node, now)
+  local told = others[node]
+  return told and told.at + ${CARRIED_MS} > now and told.connections or 0
+end
+
+-- Whether a node takes no new client, as it is about to be stopped.
+local function is_held(node, now)
+  return (held[node] or 0) > now
+end
+
+local function note_answer(node, begun)
+  local now = milliseconds()
+  local slowest = answers[node]
+  if not slowest or slowest.at + ${SLOWEST_MS} < now or slowest.ms <= now - begun then
+    answers[node] = { at = now, ms = now - begun }
+  end
+end
+
+-- Places of a node that are others': who asks it now gets a session there, which counts when it is begun; and who has
+-- waited longer looks again in a moment.
+local function promised(node, backend, ticket, now)
+  local count = 0
+  for endpoint, queue in pairs(waiting) do
+    local longer = endpoint == backend
+    for place = 1, math.min(#queue, ${AT_ONCE}) do
+      local other = queue[place]
+      if other == ticket then longer = false
+      elseif other.heard + ${QUESTION_MS} > now and (other.asks == node or longer and not other.asks) then
+        count = count + 1
+      end
+    end
+  end
+  return count
 end
 
 local function is_told(now)
@@ -147,17 +213,23 @@ local function place_of(queue, ticket, now)
   return #queue
 end
 
-local function try(backend)
+local function try(backend, ticket)
   local servers, sessions = look()
   local now = milliseconds()
   if not is_told(now) then return nil end
   for _, found in ipairs(in_order(servers[backend])) do
-    if sessions[found.node] + carried_on(found.node, now) < (SESSIONS[found.node] or math.huge) then
+    local taken = sessions[found.node] + carried_on(found.node, now) + others_on(found.node, now)
+    local is_free = taken + promised(found.node, backend, ticket, now) < (SESSIONS[found.node] or math.huge)
+    if is_free and not is_held(found.node, now) then
       -- Before it is asked: others may choose meanwhile.
       turn = turn + 1
       chosen[found.name] = turn
+      ticket.asks = found.node
+      local begun = milliseconds()
       answered[backend] = accepts(found.server)
-      if answered[backend] then return found.name end
+      if answered[backend] then note_answer(found.node, begun) end
+      if answered[backend] and not is_held(found.node, milliseconds()) then return found.name end
+      ticket.asks = nil
     end
   end
 end
@@ -169,7 +241,7 @@ local function wait(txn, backend, queue, ticket)
     if core.get_info().Stopping == 1 then return "next", "1" end
     if txn.req.may_recv and not txn.req:may_recv() then return "gone", "1" end
     if place_of(queue, ticket, now) <= (answered[backend] and ${AT_ONCE} or 1) then
-      local server = try(backend)
+      local server = try(backend, ticket)
       if server then return "server", server end
     end
     if milliseconds() - ticket.since >= LIMIT_MS then return "late", "1" end
@@ -205,6 +277,27 @@ core.register_cli({ "set", "odoo-pg", "carried" }, "${CARRIED_COMMAND} NODE=SESS
   for _, word in ipairs({ ... }) do
     local node, sessions = word:match("^(.-)=(%d+)$")
     if node then carried[node] = tonumber(sessions) end
+  end
+end)
+
+core.register_cli({ "set", "odoo-pg", "others" }, "${OTHERS_COMMAND} NODE=CONNECTIONS...: connections past the endpoints", function(applet, ...)
+  for _, word in ipairs({ ... }) do
+    local node, connections = word:match("^(.-)=(%d+)$")
+    if node then others[node] = { at = milliseconds(), connections = tonumber(connections) } end
+  end
+end)
+
+core.register_cli({ "set", "odoo-pg", "hold" }, "${HOLD_COMMAND} NODE=MILLISECONDS...: new clients wait", function(applet, ...)
+  for _, word in ipairs({ ... }) do
+    local node, ms = word:match("^(.-)=(%d+)$")
+    if node then held[node] = milliseconds() + math.min(tonumber(ms), LIMIT_MS // 2) end
+  end
+end)
+
+core.register_cli({ "show", "odoo-pg", "answers" }, "${ANSWERS_COMMAND}: how long servers took to answer", function(applet)
+  local now = milliseconds()
+  for node, slowest in pairs(answers) do
+    if slowest.at + ${SLOWEST_MS} >= now then applet:send(node .. "," .. slowest.ms .. "\\n") end
   end
 end)
 

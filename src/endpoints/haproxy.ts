@@ -62,7 +62,7 @@ export async function findHaproxy(
 }
 
 /**
- * Has HAProxy look at a configuration without using it.
+ * Has HAProxy check a configuration without using it.
  * @param file relative to `directory`, which is where it will run
  * @throws OdooPgError command_failed with HAProxy's words
  */

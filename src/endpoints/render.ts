@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { endpointHost, isAddress, POOLED_TO } from "../config/addresses.ts";
+import { endpointHost, isAddress, POOLED_TO } from "../config/values/addresses.ts";
 import type { Consistency } from "../config/schema.ts";
 import { RELATIVE } from "./files.ts";
 import { gateFile, type GateInput } from "./gate.ts";
@@ -19,7 +19,7 @@ import {
 
 interface Listening {
   readonly port: number;
-  /** Whether PgBouncer listens there, and HAProxy only leads it on to the servers. */
+  /** Whether PgBouncer listens on the port, and HAProxy behind it. */
   readonly pooled?: boolean;
 }
 
@@ -29,9 +29,9 @@ export interface HaproxyInput {
     readonly name: string;
     readonly host: string;
     readonly port: number;
-    /** The address to connect to it from, by which the server tells what comes this way. */
+    /** The address to connect to it from: by it pg_hba.conf tells connections that come through HAProxy. */
     readonly source?: string | undefined;
-    /** Whether it is a server of this host's, with its Unix socket beside HAProxy's. */
+    /** Whether it runs on this host, so that HAProxy reaches its Unix socket. */
     readonly own?: boolean;
   }[];
   readonly read: Listening & { readonly consistency: Consistency };
@@ -46,7 +46,7 @@ export interface HaproxyInput {
   readonly maxSessions: number;
   /** How clients wait for a server. */
   readonly gate: GateInput;
-  /** Whether the nodes are on other hosts, to which PgBouncer speaks TLS: not by a Unix socket. */
+  /** Whether nodes are on other hosts: PgBouncer then speaks TLS to them through HAProxy, so it connects by TCP. */
   readonly elsewhere?: boolean;
   /** Sources that count as this host; default 127.0.0.0/8 and ::1. */
   readonly loopback?: readonly string[];
@@ -56,21 +56,21 @@ const LOOPBACK: readonly string[] = ["127.0.0.0/8", "::1/128"];
 
 /** Milliseconds for one attempt to reach a server, and between two attempts. */
 const ATTEMPT_MS = 250;
-/** Seconds for a client to say what it wants, beside the time that it waits for a server. */
+/** Seconds for a client's first bytes, besides the time for which it may wait for a server. */
 const WORD_SECONDS = 15;
 /**
- * How PostgreSQL's clients open a connection that is encrypted, or one that only asks to cancel (which has no
- * encryption in older clients and carries no data).
+ * First bytes of a connection, in hex: of one that asks for TLS, of one that only cancels a query (older clients send it
+ * without TLS; it carries no data), and of one that begins TLS at once.
  * Source: PostgreSQL, "Message Formats": SSLRequest, CancelRequest; RFC 8446 5.1: a handshake record begins with 22.
  */
 const SSL_REQUEST = "0000000804d2162f";
 const CANCEL_REQUEST = "0000001004d2162e";
 const TLS_HANDSHAKE = "16";
 
-/** HAProxy's own mark in `show info`, by which a running configuration is recognised. */
+/** Start of `description` in `show info`; the fingerprint of the running configuration follows. */
 export const DESCRIPTION_PREFIX = "odoo-pg-";
 
-/** A text that is the same for the same configuration, whichever nodes are in the pool. */
+/** Identifies a configuration, whichever nodes are in the pool. */
 export function fingerprintOf(input: HaproxyInput): string {
   return createHash("sha256")
     .update(render(input, NOBODY, ""))
@@ -80,8 +80,8 @@ export function fingerprintOf(input: HaproxyInput): string {
 
 /**
  * HAProxy's configuration (2.4 and later). Pure: the same input always gives the same bytes.
- * @param membership the servers that are ready when it is loaded. Afterwards orders over the socket change that, so a
- *   reload is rendered with the membership of its moment; a cold start has no members.
+ * @param membership the servers that are ready as soon as it is loaded: at a reload those of the moment, at a start none.
+ *   Later changes go by orders over the socket, not by the file.
  */
 export function renderHaproxy(input: HaproxyInput, membership: Membership = NOBODY): string {
   return render(input, membership, fingerprintOf(input));
@@ -95,9 +95,9 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       `description ${DESCRIPTION_PREFIX}${fingerprint}`,
       `maxconn ${input.maxSessions}`,
       `lua-load ${gateFile(input.gate)}`,
-      // Where the limit of open files is too low, fewer sessions are better than no start.
-      // With more, 2.6 forgets to wake connections that wait in Lua (seen around reloads). One carries Odoo's load many times.
+      // With more threads 2.6 forgets to wake connections that wait in Lua (seen around reloads). One is plenty for Odoo.
       "nbthread 1",
+      // Where the limit of open files is too low, fewer sessions are better than no start.
       "no strict-limits",
       "log stdout format iso local0 notice",
     ]),
@@ -105,15 +105,15 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
       "mode tcp",
       "log global",
       "option tcplog",
-      // Only what went wrong; without the second option that would be below the level of the log.
+      // Only sessions with an error are logged, and at a level that the log keeps.
       "option dontlog-normal",
       "option log-separate-errors",
-      // A check whether the port is open, as the agent makes every five seconds, is not a failed session.
+      // A connection without data is a check that the port is open, as the agent makes them: not a failed session.
       "option dontlognull",
-      // Sessions last for hours: a member that comes back gets its share.
+      // Sessions last for hours: a server that comes back gets the next ones.
       "balance leastconn",
       `timeout connect ${ATTEMPT_MS}ms`,
-      // Whom the gate let through and whose server went away in that moment waits here.
+      // A client whose server went away just after the gate let it through waits by these retries.
       `retries ${Math.ceil((input.gate.waitSeconds * 1000) / ATTEMPT_MS)}`,
       "option redispatch 1",
       // Pooled connections are idle for hours; keepalive finds the peers that are gone.
@@ -142,15 +142,15 @@ function render(input: HaproxyInput, membership: Membership, fingerprint: string
     .trimEnd()}\n`;
 }
 
-/** A container that is started again may have another address: names are asked for all the time. */
+/** Whether host names have to be resolved again and again: a container that is restarted may get another address. */
 function asksForNames({ nodes }: HaproxyInput): boolean {
   return nodes.some(({ host }) => !isAddress(host) && host !== "localhost");
 }
 
-/** A node stands twice in the read backend: without the last option the second would get no address of the same name. */
+/** Each node is in the read backend twice: without allow-dup-ip the second server would get no address. */
 const ASKING = " resolvers names resolve-prefer ipv4 resolve-opts allow-dup-ip";
 
-/** A name that is not answered keeps the address that it had: whether the node is there is not the name's to say. */
+/** A name that is no longer resolved keeps its address: whether a node is up is not for the name server to say. */
 const RESOLVERS: readonly string[] = [
   "parse-resolv-conf",
   "resolve_retries 2",
@@ -164,7 +164,7 @@ function section(title: string, lines: readonly string[]): string[] {
   return [title, ...lines.map((line) => `  ${line}`), ""];
 }
 
-/** Where an endpoint's clients come in: by its port, or all of them through PgBouncer, which listens on that port. */
+/** The frontend of an endpoint: on its port, or behind PgBouncer, which then listens on that port. */
 function entrance(input: HaproxyInput, backend: Backend): string[] {
   return input[backend].pooled === true
     ? section(`frontend ${pooledFrontendOf(backend)}`, pooledFrontend(input, backend))
@@ -174,7 +174,7 @@ function entrance(input: HaproxyInput, backend: Backend): string[] {
 function frontend(input: HaproxyInput, backend: Backend): string[] {
   const loopback = [...(input.loopback ?? LOOPBACK)].sort().join(" ");
   const networks = [...input.networks].sort().join(" ");
-  // Every address holds all others.
+  // `*` includes all others.
   const listen = input.listen.includes("*") ? ["*"] : input.listen;
   const binds = listen.flatMap((address) => bindings(address, input[backend].port, input.hasIpv6));
   return [
@@ -195,7 +195,7 @@ function frontend(input: HaproxyInput, backend: Backend): string[] {
   ];
 }
 
-/** Where a connection waits for a server that takes it, and goes on to. */
+/** Rules by which a connection waits until a server takes it, and is then routed there. */
 function gate(backend: Backend): string[] {
   return [
     `tcp-request content lua.gate ${backend}`,
@@ -207,9 +207,9 @@ function gate(backend: Backend): string[] {
 }
 
 /**
- * PgBouncer's way to the servers: a socket in a directory that the servers' user and root alone enter; to servers of other
- * hosts an address of this host alone. So who is asked, and which server a connection goes to, stays with the backend, and
- * PgBouncer never learns who is primary.
+ * PgBouncer's way to the servers: a Unix socket in a directory that only root and the servers' user may enter, or, for
+ * servers on other hosts, a loopback address. HAProxy's backend still chooses the server: PgBouncer never learns who is
+ * primary.
  */
 function pooledFrontend(input: HaproxyInput, backend: Backend): string[] {
   return [
@@ -223,10 +223,10 @@ function pooledFrontend(input: HaproxyInput, backend: Backend): string[] {
   ];
 }
 
-/** The server that the gate has asked. */
+/** Sends a connection to the server that the gate chose. */
 const chosenServer: readonly string[] = ["use-server %[var(txn.server)] if { var(txn.server) -m found }"];
 
-/** A client that waits when HAProxy is reloaded goes on waiting in the new worker, which knows who is primary now. */
+/** A client that waits while HAProxy is reloaded is handed to the new worker, which knows who is primary now. */
 function nextServer(input: HaproxyInput, backend: Backend): string[] {
   const address =
     input[backend].pooled === true
@@ -237,7 +237,7 @@ function nextServer(input: HaproxyInput, backend: Backend): string[] {
   return [`server next-worker ${address}`];
 }
 
-/** By its name PgBouncer finds it as that of a server on this port. */
+/** Named as PostgreSQL names its socket for this port, so that PgBouncer finds it. */
 function pooledSocket(backend: Backend): string {
   return socketOf(SERVERS_PORT[backend]);
 }
@@ -277,8 +277,8 @@ function serverLine(
 }
 
 /**
- * PgBouncer has asked who it is and let in nobody whom the server would not: what only it can reach may be shorter.
- * Others come by TCP, where the server asks.
+ * PgBouncer has authenticated its clients by the same rules as the server: its connections take the shorter way by a Unix
+ * socket. All others come by TCP, where the server authenticates them.
  */
 function socketOf(port: number): string {
   return `unix@${RELATIVE.run}/.s.PGSQL.${port}`;

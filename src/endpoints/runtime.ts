@@ -4,7 +4,7 @@ import type { WaitingClients } from "../model/waiting.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network/network.ts";
 import { sendSignal } from "../system/process/process.ts";
-import { CARRIED_COMMAND, WAITING_COMMAND } from "./gate.ts";
+import { ANSWERS_COMMAND, CARRIED_COMMAND, HOLD_COMMAND, OTHERS_COMMAND, WAITING_COMMAND } from "./gate.ts";
 import type { Action } from "./plan.ts";
 import { DESCRIPTION_PREFIX } from "./render.ts";
 import {
@@ -21,6 +21,7 @@ import {
   parseProcesses,
   parseServers,
   parseSessions,
+  parseSlowestAnswer,
   parseWaiting,
   type Processes,
   type Session,
@@ -30,9 +31,12 @@ import {
 const ANSWER_TIMEOUT = 1500;
 /** Milliseconds for sessions to be gone. */
 const CUT_TIMEOUT = 2000;
-/** Milliseconds for clients that are logging in. */
+/** Milliseconds for clients that are logging in, at least, and where a server leaves, at most: then its checks fail, which ends its sessions. */
 const SETTLE_MS = 400;
-/** Milliseconds between two looks at sessions that are ending. */
+const LEAVE_MS = 1000;
+/** So many times as long as a server's answer to the gate's question a login takes at most: TLS, password, start of a session. */
+const LOGIN = 5;
+/** Milliseconds between two counts of sessions that are ending. */
 const CUT_INTERVAL = 10;
 
 /**
@@ -156,6 +160,33 @@ export async function tellCarried(masterSocket: string): Promise<void> {
   }
   const words = [...carried].map(([node, count]) => `${node}=${count}`);
   await askCurrent(masterSocket, [CARRIED_COMMAND, ...words].join(" "));
+}
+
+/** Tells the gate how many connections of servers users hold past the endpoints, by node. @throws OdooPgError not_running, timed_out */
+export async function tellOthers(masterSocket: string, others: ReadonlyMap<string, number>): Promise<void> {
+  const words = [...others].map(([node, connections]) => `${node}=${connections}`);
+  await askCurrent(masterSocket, [OTHERS_COMMAND, ...words].join(" "));
+}
+
+/**
+ * Has the gate lead no new client to a node, for so many milliseconds at most; 0: no longer.
+ * @throws OdooPgError not_running, timed_out, command_failed with HAProxy's words
+ */
+export async function holdNew(masterSocket: string, node: string, milliseconds: number): Promise<void> {
+  const command = `${HOLD_COMMAND} ${node}=${Math.round(milliseconds)}`;
+  const answer = await askCurrent(masterSocket, command);
+  if (answer.trim() !== "") throw refused(command, answer);
+}
+
+/**
+ * Gives clients that are logging in the time to finish, by what servers took of late to answer the gate: on a busy machine
+ * a login takes a second.
+ * @param most milliseconds
+ * @throws OdooPgError not_running, timed_out
+ */
+export async function settle(masterSocket: string, most: number): Promise<void> {
+  const answer = parseSlowestAnswer(await askCurrent(masterSocket, ANSWERS_COMMAND));
+  await pause(Math.min(most, Math.max(SETTLE_MS, LOGIN * answer)));
 }
 
 /** Clients that wait at each endpoint for a server. @throws OdooPgError not_running, timed_out */
@@ -289,7 +320,7 @@ export async function perform(masterSocket: string, actions: readonly Action[]):
         await setServerState(masterSocket, action.server, action.state);
         break;
       case "settle":
-        await pause(SETTLE_MS);
+        await settle(masterSocket, LEAVE_MS);
         break;
       case "cut":
         await cutSessions(masterSocket, action.server);

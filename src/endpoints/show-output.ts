@@ -122,6 +122,14 @@ export function parseSessions(text: string): Session[] {
   });
 }
 
+/**
+ * Reads what the gate reports about the servers' answers; a gate of an earlier version reports nothing.
+ * @returns milliseconds of the slowest of all; 0 where there was none
+ */
+export function parseSlowestAnswer(text: string): number {
+  return Math.max(0, ...[...text.matchAll(/^[^,\n]+,(\d+)$/gm)].map(([, ms]) => Number(ms)));
+}
+
 const waitingRow = z.tuple([z.enum(["read", "write"]), z.coerce.number().int(), z.coerce.number().int()]);
 
 /** Reads what the gate reports about waiting clients. @throws Error when it is something else */

@@ -37,7 +37,7 @@ export const recordedEventSchema = z.object({
 });
 export type RecordedEvent = z.output<typeof recordedEventSchema>;
 
-/** What is to be recorded: the moment is that of the recording. */
+/** An event to be recorded; its moment is that of the recording. */
 export interface NewEvent {
   readonly kind: EventKind;
   readonly by: string;

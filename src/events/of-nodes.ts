@@ -3,10 +3,10 @@ import { sayOf } from "../model/silence.ts";
 import { factsOf, identityOf, isPrimary, type NodeObservation } from "../model/observation.ts";
 import type { NewEvent } from "./event.ts";
 
-/** Milliseconds of silence from which on a node is down: one look may fail. */
+/** Milliseconds of silence after which a node is down: a single observation may fail. */
 const SILENT_FOR = 2000;
 
-/** What is known of a node's coming and going: of the last answer, and whether its loss was reported. */
+/** The past of a node, as far as its events need it: its last answer, and whether its loss was reported. */
 export interface NodePast {
   /** When its server began: seconds since 1970. */
   readonly startedAt: number | undefined;
@@ -16,8 +16,8 @@ export interface NodePast {
 }
 
 /**
- * What the newest look at a node tells of its coming and going. Pure. The first look tells nothing: what was before is
- * not known. A restart that took less time than a node may be silent shows by when the server began.
+ * The event that the newest observation of a node makes, if any. Pure. The first observation makes none: what was before
+ * is not known. A restart that took less time than a node may be silent shows by when the server began.
  */
 export function nodeEvents(
   past: NodePast | undefined,

@@ -14,7 +14,7 @@ export type PrimaryChange =
       readonly confirm: string | undefined;
     }
   | { readonly kind: "rejoin" | "reseed"; readonly node: string; readonly discardOld: boolean }
-  /** What is left of a change that was cut off. `route`: the endpoints are open, and are routed as well. */
+  /** Finishes a change that was interrupted. `route`: the endpoints are open, so they are routed too. */
   | { readonly kind: "finish"; readonly route: boolean };
 
 /** Who is primary, according to whoever decides that. */

@@ -2,7 +2,7 @@ import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { tablespacesOf } from "../postgres/tablespaces.ts";
 import { diskSpace, isMountPoint, kindOf } from "../system/files/files.ts";
-import { bytesBelow } from "../system/files/folder.ts";
+import { bytesBelow } from "../system/files/held/by-path.ts";
 
 /**
  * Whether a copy has room beside the data that it is to replace, and can take its place: before anything is stopped or

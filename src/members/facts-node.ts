@@ -1,7 +1,7 @@
 import { odooPg } from "../next-step.ts";
 import { factsOf } from "../model/observation.ts";
 import { OdooPgError } from "../errors.ts";
-import type { RoleAccess } from "../postgres/sql/role-access.ts";
+import type { RoleAccess } from "../postgres/sql/access/role-access.ts";
 import type { NodeHandle } from "./node-handle.ts";
 import { ownPrimary, type Runtime } from "./runtime.ts";
 

@@ -1,16 +1,16 @@
-import { silenceOf } from "../postgres/sql/silence.ts";
+import { silenceOf } from "../postgres/sql/observing/silence.ts";
 import { foreignSlotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import type { Identity, NodeObservation } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { ensureForeignSlot, foreignTablespaces, identifyPrimary } from "../postgres/foreign-primary.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
-import { RoleAccess } from "../postgres/sql/role-access.ts";
+import { RoleAccess } from "../postgres/sql/access/role-access.ts";
 import { now } from "../system/clock.ts";
 import type { Credentials } from "../system/sql/sql.ts";
 import type { Member } from "./member.ts";
 
-/** Milliseconds between two looks at someone else's primary: each is a new connection. */
+/** Milliseconds between two observations of someone else's primary: each is a new connection. */
 const LOOK_EVERY = 2000;
 
 /** The primary of this cluster where odoo-pg does not run it: it can be asked who and where it is, no more. */
@@ -64,12 +64,12 @@ export class ForeignPrimary implements Member {
     return await this.observe();
   }
 
-  /** Makes the next look a new one. */
+  /** Makes the next `observe` ask again at once. */
   forget(): void {
     this.observation = { ...this.observation, at: 0 };
   }
 
-  /** Each look is a connection of its own: nothing is kept. */
+  /** Each observation is a connection of its own: nothing is kept. */
   async disconnect(): Promise<void> {}
 
   async port(): Promise<number> {
@@ -110,7 +110,7 @@ export class ForeignPrimary implements Member {
       throw new OdooPgError("primary_unreachable", {
         message: `The primary ${host}:${port} does not let ${this.#credentials.user} replicate: ${error instanceof Error ? error.message : String(error)}`,
         safe: "Nothing was changed.",
-        next: `On the primary: CREATE ROLE ${this.#credentials.user} LOGIN REPLICATION, a line "host replication ${this.#credentials.user} <this host>" in pg_hba.conf, max_wal_senders and max_replication_slots above 0. Here: upstream in odoo-pg.yaml, or SLAVEHOST and its kin.`,
+        next: `On the primary: CREATE ROLE ${this.#credentials.user} LOGIN REPLICATION, a line "host replication ${this.#credentials.user} <this host>" in pg_hba.conf, max_wal_senders and max_replication_slots above 0. Here: upstream in odoo-pg.yaml, or SLAVEHOST and the variables beside it.`,
         cause: error,
       });
     }

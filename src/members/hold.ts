@@ -14,7 +14,7 @@ export class Hold {
   #attempt: { readonly abort: AbortController; readonly ended: Promise<void> } | undefined;
   #begun = false;
 
-  /** What is done with the service now. */
+  /** The operation that holds the service; `start` while it is being started by itself. */
   get operation(): NodeOperation | undefined {
     return this.#operation ?? (this.#begun ? "start" : undefined);
   }

@@ -7,11 +7,11 @@ import type { NodeObservation } from "../model/observation.ts";
  */
 export interface Member {
   readonly node: NodeConfig;
-  /** What was last seen. */
+  /** The last observation. */
   readonly observation: NodeObservation;
-  /** A look that begins now. Never throws: that it does not answer is an answer. */
+  /** An observation that begins now. Never throws: silence is an observation too. */
   observe(): Promise<NodeObservation>;
-  /** The look in progress, else a new one: for callers that look again soon. Never throws. */
+  /** The observation in progress, else a new one: for callers that observe again soon. Never throws. */
   observeShared(): Promise<NodeObservation>;
   /** Closes its observing sessions. */
   disconnect(): Promise<void>;

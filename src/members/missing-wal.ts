@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT = 1000;
 /**
  * Finds out whether a replica that answers, but does not stream, can ever do so again: whether the primary still has the
  * WAL that comes next. A node that was taken out and comes back with its old data may have missed too much. Its own last
- * look is taken; the primary is asked now and then.
+ * observation is used; the primary is asked every few seconds.
  */
 export async function checkMissingWal(runtime: Runtime, handle: NodeHandle): Promise<boolean> {
   const facts = factsOf(handle.observation);

@@ -6,7 +6,8 @@ import type { TablespaceTrouble } from "../model/tablespaces.ts";
 import { OdooPgError } from "../errors.ts";
 import { findPostmaster, StartError } from "../postgres/server.ts";
 import { Hold } from "./hold.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import { IdleSession } from "./idle-session.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";
 import { SqlMember } from "./sql-member.ts";
 
@@ -17,6 +18,7 @@ const CONNECT_TIMEOUT = 2000;
 export class NodeHandle extends SqlMember {
   readonly files: NodeLayout;
   readonly superuser: Superuser;
+  readonly #idle = new IdleSession(CONNECT_TIMEOUT);
   /** Who works on its server. */
   readonly hold = new Hold();
   /** Why the node is not run: it waits for a decision of the user. */
@@ -66,22 +68,48 @@ export class NodeHandle extends SqlMember {
   }
 
   /**
-   * Opens a session for the agent's own statements and closes it afterwards.
+   * A session for the agent's own statements. One without a timeout is kept for the next who asks: a new one costs the server a
+   * process. None waits for another's end, and one that failed serves nobody again. Whoever sets something in it, or takes a
+   * lock until its end, uses a new one.
    * @param statementTimeout milliseconds for each statement; none when undefined
    * @throws SqlError
    */
   async use<T>(act: (session: Session) => Promise<T>, statementTimeout?: number): Promise<T> {
-    const session = await this.superuser.session({
-      applicationName: "odoo-pg agent",
-      connectTimeout: CONNECT_TIMEOUT,
-      ...(statementTimeout === undefined ? {} : { statementTimeout }),
-      settings: { synchronous_commit: "local" },
-    });
+    if (statementTimeout !== undefined) return await this.useNew(act, statementTimeout);
+    const session = (await this.#idle.take()) ?? (await this.#open());
+    let result: T;
+    try {
+      result = await act(session);
+    } catch (error) {
+      await session.close();
+      throw error;
+    }
+    this.#idle.keep(session);
+    return result;
+  }
+
+  /** The same in a session of its own: also whether there can be one is seen. */
+  async useNew<T>(act: (session: Session) => Promise<T>, statementTimeout?: number): Promise<T> {
+    const session = await this.#open(statementTimeout);
     try {
       return await act(session);
     } finally {
       await session.close();
     }
+  }
+
+  async #open(statementTimeout?: number): Promise<Session> {
+    return await this.superuser.session({
+      applicationName: "odoo-pg agent",
+      connectTimeout: CONNECT_TIMEOUT,
+      ...(statementTimeout === undefined ? {} : { statementTimeout }),
+      settings: { synchronous_commit: "local" },
+    });
+  }
+
+  override async disconnect(): Promise<void> {
+    this.#idle.end();
+    await super.disconnect();
   }
 
   /** A server whose configured port was changed is reached at the old one until its restart. */

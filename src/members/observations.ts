@@ -3,7 +3,7 @@ import * as z from "zod";
 import { serverFactsSchema, type NodeObservation } from "../model/observation.ts";
 import type { NodeHandle } from "./node-handle.ts";
 
-/** What the agent answers to a request to see the servers: a new look at each, over the sessions it has anyway. */
+/** The agent's answer to a request for observations: a new one of each server, by the sessions it has anyway. */
 export const observationsSchema = z.object({
   nodes: z
     .object({

@@ -1,6 +1,6 @@
 import type { NodeConfig } from "../config/layout.ts";
-import { databaseBytes } from "../postgres/sql/facts.ts";
-import { RoleAccess } from "../postgres/sql/role-access.ts";
+import { databaseBytes } from "../postgres/sql/observing/facts.ts";
+import { RoleAccess } from "../postgres/sql/access/role-access.ts";
 import { SqlMember } from "./sql-member.ts";
 
 /** A server of another host or container: it is observed over the network as role collectd, and never changed. */

@@ -19,7 +19,7 @@ import { keptSettings } from "../store/kept-settings.ts";
 import { librariesOf, type Installation } from "../postgres/installation.ts";
 import type { MachineFacts } from "../postgres/render.ts";
 import type { StartOptions } from "../postgres/server.ts";
-import { Superuser } from "../postgres/sql/superuser.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import { diskSpace, type Owner } from "../system/files/files.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
@@ -46,13 +46,13 @@ export interface Runtime {
   readonly nodes: Map<string, NodeHandle>;
   /** The primary that odoo-pg does not run, while the cluster follows one. */
   upstream: ForeignPrimary | undefined;
-  /** Looks at the primary's end of WAL, for how late a replica is. */
+  /** Past positions of the primary's end of WAL, by which it is told how late a replica is. */
   marks: PrimaryMark[];
   /** Replicas that an operation keeps out of the pool. */
   readonly held: Holds;
   /** What was last tried and found to start: nodes share their parameters, so one trial counts for all. */
   startable: string | undefined;
-  /** Has the agent look at the servers soon: something has happened. */
+  /** Has the agent observe the servers soon: something has happened. */
   readonly wake: () => void;
   /** What takes a node's WAL into the repository; undefined while nothing does. */
   archiveCommand?: ((node: NodeConfig) => string) | undefined;
@@ -72,12 +72,20 @@ export function handleOf(runtime: Runtime, name: string): NodeHandle {
 
 /** Who is primary: a node of this host, or the one that somebody else runs. */
 export function primaryOf(runtime: Runtime): NodeHandle | ForeignPrimary {
-  return runtime.upstream ?? handleOf(runtime, runtime.state.primary);
+  return runtime.upstream ?? handleOf(runtime, primaryName(runtime));
 }
 
-/** The primary where this host runs it. */
+/** Its name, as it stands in the cluster's record. */
+export function primaryName(runtime: Pick<Runtime, "state">): string {
+  return runtime.state.primary;
+}
+
+/**
+ * The primary where this host runs it. Where several hosts have one cluster, each takes its own server for it, and whether
+ * that leads is what the server says (`in_recovery`).
+ */
 export function ownPrimary(runtime: Runtime): NodeHandle | undefined {
-  return runtime.upstream ? undefined : handleOf(runtime, runtime.state.primary);
+  return runtime.upstream ? undefined : handleOf(runtime, primaryName(runtime));
 }
 
 /** The same where there must be one. @throws OdooPgError refused where somebody else runs it */
@@ -92,7 +100,7 @@ export function requireOwnPrimary(runtime: Runtime): NodeHandle {
 }
 
 export function replicasOf(runtime: Runtime): NodeHandle[] {
-  return [...runtime.nodes.values()].filter((handle) => handle.node.name !== runtime.state.primary);
+  return [...runtime.nodes.values()].filter(({ node }) => node.name !== primaryName(runtime));
 }
 
 /** Any node, where one counts for all. */
@@ -124,7 +132,7 @@ export async function syncHandles(runtime: Runtime): Promise<void> {
   }
 }
 
-/** A node of this host, which the superuser looks at. */
+/** A node of this host, observed as the superuser. */
 export function newHandle(layout: Layout, node: NodeConfig): NodeHandle {
   return new NodeHandle(node, nodeLayoutOf(layout, node), Superuser.of(layout, node));
 }
@@ -204,7 +212,7 @@ export function recordedFor(
   runtime: Runtime,
 ): Pick<StartInput, "primary" | "cluster" | "systemIdentifier" | "foreign"> {
   return {
-    primary: runtime.state.primary,
+    primary: primaryName(runtime),
     cluster: runtime.config.cluster,
     systemIdentifier: runtime.state.system_identifier ?? undefined,
     foreign: runtime.upstream !== undefined,

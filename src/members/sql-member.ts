@@ -1,29 +1,29 @@
-import { silenceOf } from "../postgres/sql/silence.ts";
+import { silenceOf } from "../postgres/sql/observing/silence.ts";
 import type { NodeConfig } from "../config/layout.ts";
 import type { Depth, NodeObservation } from "../model/observation.ts";
-import { readServerFacts, type ServerReply } from "../postgres/sql/facts.ts";
+import { readServerFacts, type ServerReply } from "../postgres/sql/observing/facts.ts";
 import { now } from "../system/clock.ts";
-import type { RoleAccess } from "../postgres/sql/role-access.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { RoleAccess } from "../postgres/sql/access/role-access.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import type { Session } from "../system/sql/sql.ts";
 import type { Member } from "./member.ts";
 
-/** Milliseconds that a look at one node may take. A status with a dead node stays below 2 s. */
+/** Milliseconds that an observation may take. A status with a dead node stays below 2 s. */
 const OBSERVE_TIMEOUT = 1000;
 
 /** A member that is asked by SQL, in a session that is kept for it. */
 export abstract class SqlMember implements Member {
   readonly node: NodeConfig;
   observation: NodeObservation;
-  /** What the server told at the last look; undefined where it did not answer. */
+  /** The server's last reply; undefined where it did not answer. */
   reply: ServerReply | undefined;
   readonly #access: Superuser | RoleAccess;
   readonly #depth: Exclude<Depth, "identity">;
-  /** The look that is under way, and the one that begins when it has ended. */
+  /** The observation that is under way, and the one that begins when it has ended. */
   #underWay: Promise<NodeObservation> | undefined;
   #next: Promise<NodeObservation> | undefined;
   #session: Session | undefined;
-  /** Called when the server ends the session: it goes down, or someone ended it. The next look says which. */
+  /** Called when the server ends the session: it goes down, or someone ended it. The next observation says which. */
   onLost: (() => void) | undefined;
 
   constructor(node: NodeConfig, access: Superuser | RoleAccess, depth: Exclude<Depth, "identity">) {
@@ -39,8 +39,8 @@ export abstract class SqlMember implements Member {
   }
 
   /**
-   * A look at the server that begins now: one that is under way may have begun before what the caller wants to see, so
-   * it is waited for. Each takes OBSERVE_TIMEOUT at most.
+   * Observes the server from now on: an observation that is under way may have begun before what the caller wants to see,
+   * so its end is waited for first. Each takes OBSERVE_TIMEOUT at most.
    */
   async observe(): Promise<NodeObservation> {
     if (!this.#underWay) return await this.#observeOnce();

@@ -9,7 +9,7 @@ import { findPostmaster, stopServer } from "../postgres/server.ts";
 import { closeTablespaces, openTablespaces, tablespacesOf } from "../postgres/tablespaces.ts";
 import { kindOf } from "../system/files/files.ts";
 import type { NodeHandle } from "./node-handle.ts";
-import { ownPrimary, replicasOf, type Runtime } from "./runtime.ts";
+import { ownPrimary, primaryName, replicasOf, type Runtime } from "./runtime.ts";
 
 /** Keeps a replica from following a path in the WAL, and lets a primary make tablespaces where that does no harm. */
 export async function guardTablespaces(runtime: Runtime, handle: NodeHandle): Promise<void> {
@@ -57,7 +57,7 @@ export async function recordTablespaces(runtime: Runtime, handle: NodeHandle): P
     if (known) handle.waiting = undefined;
     return;
   }
-  const { state, reason, next } = waitingForReseed(name, runtime.state.primary, troubles);
+  const { state, reason, next } = waitingForReseed(name, primaryName(runtime), troubles);
   handle.waitFor(state, reason, next);
   if (!known) runtime.log("error", `${name}: ${reason}`);
   if (!troubles.some(({ shared }) => shared) || !(await findPostmaster(handle.files.dataDir))) return;

@@ -1,5 +1,5 @@
 import type { PoolerStatus } from "../model/pooler.ts";
-import type { BackupStatus } from "../model/backup-report.ts";
+import type { BackupStatus } from "../model/backups/backup-report.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import type { DiskUse } from "../cluster/view.ts";
 import { warningCodes } from "../model/troubles/troubles.ts";
@@ -8,7 +8,7 @@ import type { Config } from "../config/schema.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";
 
-/** What is reported about the cluster as a whole. */
+/** The figures of the cluster as a whole, from which its metrics are made. */
 export interface ClusterFigures {
   readonly config: Config;
   readonly status: StatusDocument;
@@ -180,7 +180,7 @@ export function statusMetrics(figures: ClusterFigures, labels: Labels): Sample[]
   ];
 }
 
-/** What is kept to bring the cluster back. @param now our clock, milliseconds since the epoch */
+/** Metrics of backups, archive and copies elsewhere. @param now our clock, milliseconds since the epoch */
 export function keptMetrics(figures: ClusterFigures, labels: Labels, now: number): Sample[] {
   return [
     ...backups(figures, labels, now),

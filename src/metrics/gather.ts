@@ -6,23 +6,23 @@ import type { StatusSource } from "../observe/status-source.ts";
 import { factsOf } from "../model/observation.ts";
 import type { DiskUse } from "../cluster/view.ts";
 import type { OdooFactsCache } from "../odoo/facts-cache.ts";
-import { databaseSizes } from "../postgres/sql/facts.ts";
-import { readStatistics, type ServerStatistics } from "../postgres/sql/statistics.ts";
+import { databaseSizes } from "../postgres/sql/observing/facts.ts";
+import { readStatistics, type ServerStatistics } from "../postgres/sql/observing/statistics.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { readOwnProcess } from "../system/process/own-process.ts";
 import type { ClusterFigures } from "./cluster-metrics.ts";
 import type { HostsFigures } from "./hosts-metrics.ts";
 import { metricsText, type NodeFigures } from "./metrics-text.ts";
 
-/** Milliseconds that a scrape waits for one server: then it gets what was known before, and the look goes on. */
+/** Milliseconds that a scrape waits for one server: then it gets the former values, and the query goes on. */
 const WAIT = 300;
-/** Milliseconds for the look itself, and for which what it brought may be told. */
+/** Milliseconds for the query itself, and for which its values may be reported. */
 const CONNECT_TIMEOUT = 1000;
 const STATEMENT_TIMEOUT = 5000;
 const KEPT = 60_000;
-/** Milliseconds between two looks: two who scrape at once cost one. */
+/** Milliseconds between two queries: two scrapes at the same time cost one. */
 const EVERY = 1000;
-/** pg_database_size() looks at every file of a database. */
+/** pg_database_size() reads the size of every file of a database. */
 const SIZES = { every: 300_000, timeout: 30_000 };
 /** Milliseconds that the first scrape waits for them: later ones get what was seen last. */
 const FIRST_SIZES = 2000;
@@ -47,7 +47,7 @@ interface Reading {
   readonly duration: number;
 }
 
-/** What is queried of one server, while metrics are scraped. */
+/** The values queried from one server, each no more often than it is worth while metrics are scraped. */
 interface NodeCaches {
   readonly statistics: Cached<Reading>;
   readonly sizes: Cached<ReadonlyMap<string, number>>;

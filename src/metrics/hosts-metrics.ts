@@ -9,10 +9,19 @@ export interface HostsFigures {
   readonly storeAnswers: boolean;
   readonly failoverReady: boolean;
   readonly hosts: readonly { readonly name: string; readonly role: string; readonly answers: boolean }[];
+  /** Seconds since the moment up to which each host has a copy of the repository; null where it has none. */
+  readonly copies: readonly { readonly name: string; readonly age: number | null }[];
 }
 
 /** Figures of all hosts come from the primary's host alone; each host reports whether the store answers it. */
-export function hostsMetrics({ cluster, leads, storeAnswers, failoverReady, hosts }: HostsFigures): Sample[] {
+export function hostsMetrics({
+  cluster,
+  leads,
+  storeAnswers,
+  failoverReady,
+  hosts,
+  copies,
+}: HostsFigures): Sample[] {
   return [
     ...sample("odoo_pg_store_answers", { cluster }, storeAnswers),
     ...(leads
@@ -20,6 +29,9 @@ export function hostsMetrics({ cluster, leads, storeAnswers, failoverReady, host
           ...sample("odoo_pg_failover_ready", { cluster }, failoverReady),
           ...hosts.flatMap(({ name, role, answers }) =>
             sample("odoo_pg_host_answers", { cluster, host: name, role }, answers),
+          ),
+          ...copies.flatMap(({ name, age }) =>
+            sample("odoo_pg_window_copy_age_seconds", { cluster, host: name }, age),
           ),
         ]
       : []),

@@ -1,5 +1,5 @@
 import type { KnownFacts } from "../odoo/facts-cache.ts";
-import type { ServerStatistics } from "../postgres/sql/statistics.ts";
+import type { ServerStatistics } from "../postgres/sql/observing/statistics.ts";
 import type { OwnProcess } from "../system/process/own-process.ts";
 import { keptMetrics, statusMetrics, type ClusterFigures } from "./cluster-metrics.ts";
 import { renderExposition, type Metric, type Sample } from "./exposition.ts";
@@ -9,7 +9,7 @@ import { METRICS } from "./registry.ts";
 import { sample, serverMetrics } from "./server-metrics.ts";
 import { settingsMetrics } from "./settings-metrics.ts";
 
-/** What is known of one server. */
+/** The figures of one server, from which its metrics are made. */
 export interface NodeFigures {
   /** HOST:PORT, by which dashboards know it. */
   readonly instance: string;

@@ -3,7 +3,7 @@ import type { Labels, Sample } from "./exposition.ts";
 import { sample } from "./server-metrics.ts";
 
 /**
- * What is known of Odoo's databases.
+ * Metrics of Odoo's databases.
  * @param labels those of the primary, on which it was looked
  * @param now our clock, milliseconds since the epoch
  */

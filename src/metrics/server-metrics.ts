@@ -1,4 +1,4 @@
-import type { ServerStatistics } from "../postgres/sql/statistics.ts";
+import type { ServerStatistics } from "../postgres/sql/observing/statistics.ts";
 import type { Labels, Sample } from "./exposition.ts";
 import type { MetricName } from "./registry.ts";
 

@@ -1,4 +1,4 @@
-import type { ServerStatistics } from "../postgres/sql/statistics.ts";
+import type { ServerStatistics } from "../postgres/sql/observing/statistics.ts";
 import type { Labels, Metric, Sample } from "./exposition.ts";
 
 /** Units of pg_settings as seconds or bytes. Source: PostgreSQL manual, "Parameter Names and Values". */

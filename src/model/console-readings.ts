@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-/** What the page shows behind its first look: each is the document that a command prints with `--json`. */
+/** Documents that the page loads on demand: each is what a command prints with `--json`. */
 export const readingSchema = z.discriminatedUnion("what", [
   z.strictObject({ what: z.literal("doctor") }),
   z.strictObject({ what: z.literal("settings") }),

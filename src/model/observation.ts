@@ -32,13 +32,13 @@ const archiverRow = z.object({
   last_failed_at: instant.nullable(),
 });
 
-/** What one query tells of a server. Times are milliseconds since the epoch by the server's clock. */
+/** The facts of a server, read by one query. Times are milliseconds since the epoch by the server's clock. */
 export const serverFactsSchema = z.object({
   now: instant,
   started_at: instant,
   /**
-   * Since when shared memory holds what it holds: later than the server's start where a session crashed, which ends all
-   * processes but the postmaster. Null before the checkpointer runs.
+   * When shared memory was last initialised: later than the server's start where a process crashed, as the postmaster then
+   * restarts all others. Null before the checkpointer runs.
    */
   processes_since: instant.nullable(),
   /** When it last read its configuration files. */
@@ -50,7 +50,7 @@ export const serverFactsSchema = z.object({
   wal_segment_bytes: z.number().int(),
   pending_restart: z.array(z.string()),
   synchronous_standby_names: z.string(),
-  /** The end of what was written; null on a replica. */
+  /** The primary's end of WAL; null on a replica. */
   current_lsn: lsn.nullable(),
   standbys: z.array(standbyRow),
   slots: z.array(slotRow),
@@ -67,26 +67,33 @@ export const serverFactsSchema = z.object({
   /** How a primary archives its WAL (pg_stat_archiver); null on a replica, and where archive_mode is off. */
   archiver: archiverRow.nullable().optional(),
   /** Connections of clients, and how many there may be without those that are kept for superusers. */
-  connections: z.object({ used: z.number(), most: z.number() }).optional(),
+  connections: z
+    .object({
+      used: z.number(),
+      most: z.number(),
+      /** Of those in use the ones of users that did not come through an endpoint of this host, where these have an address of their own. */
+      others: z.number().optional(),
+    })
+    .optional(),
 });
 
 export type ServerFacts = z.output<typeof serverFactsSchema>;
 
 /**
- * What every primary says to whoever may replicate from it: whose data it has, and where its WAL ends. Enough to measure
- * a replica by it.
+ * What a primary tells every client that may replicate from it: which system it is, and where its WAL ends. Enough to
+ * compute a replica's lag.
  */
 export type Identity = Pick<ServerFacts, "system_identifier" | "timeline" | "current_lsn">;
 
 /**
- * How deep a look could go.
+ * How much an observation could see.
  * - `identity`: by the replication protocol, into a primary that odoo-pg does not run.
  * - `monitoring`: as a role of monitoring, into a server whose cluster is not ours: the names there are somebody else's.
  * - `full`: as the superuser of a server of ours.
  */
 export type Depth = "identity" | "monitoring" | "full";
 
-/** One look at one node, at one moment of our own clock (milliseconds since the epoch). */
+/** One observation of one node. Times are milliseconds since the epoch by our own clock. */
 export interface NodeObservation {
   readonly name: string;
   readonly at: number;
@@ -94,7 +101,7 @@ export interface NodeObservation {
     | { readonly kind: "facts"; readonly depth: Exclude<Depth, "identity">; readonly facts: ServerFacts }
     | { readonly kind: "identity"; readonly identity: Identity }
     | { readonly kind: "none"; readonly silence: Silence };
-  /** Our clock's time of the last look that brought facts. */
+  /** When an observation last brought facts; undefined where none did. */
   readonly lastSeen: number | undefined;
 }
 
@@ -114,7 +121,10 @@ export function identityOf(observation: NodeObservation | undefined): Identity |
   return answer?.kind === "identity" ? answer.identity : factsOf(observation);
 }
 
-/** Whether a node answers as a primary. One that is only known by its identity is followed as one. */
+/**
+ * Whether a node answers as a primary. One known by its identity alone counts as one: it is followed, and cannot be
+ * asked.
+ */
 export function isPrimary(observation: NodeObservation | undefined): boolean {
   return observation?.answer.kind === "identity" || factsOf(observation)?.in_recovery === false;
 }
@@ -125,9 +135,9 @@ export function silenceIn(observation: NodeObservation | undefined): Silence | u
   return observation.answer.kind === "none" ? observation.answer.silence : undefined;
 }
 
-/** How far a replica is behind. Undefined where it cannot be known: no answer from it. */
+/** How far a replica is behind; undefined where a position that it takes is unknown. */
 export interface Lag {
-  /** Against the primary's end of WAL; against what the receiver last heard when the primary does not answer. */
+  /** To the primary's end of WAL; to the last that the WAL receiver heard of it, where the primary does not answer. */
   readonly bytes: number | undefined;
   readonly seconds: number | undefined;
 }
@@ -136,8 +146,8 @@ export interface Lag {
 const PAGE_BYTES = 8192;
 
 /**
- * The lag of a replica. 0 seconds when everything received is replayed and nothing is missing:
- * the age of the last transaction alone would show lag on an idle primary.
+ * The lag of a replica: 0 seconds where nothing is missing, else the age of the last transaction that it replayed. That age
+ * alone would show lag while the primary is idle.
  */
 export function lagOf(replica: ServerFacts, primary: Identity | undefined): Lag {
   const end = primary?.current_lsn ?? replica.latest_end_lsn ?? replica.receive_lsn;
@@ -157,7 +167,10 @@ function lsnBehind(ahead: Lsn, behind: Lsn): number {
   return ahead > behind ? Number(ahead - behind) : 0;
 }
 
-/** The end of what a replica has received, replayed or not. */
+/**
+ * The end of a replica's WAL, received or replayed (from an archive it is replayed without being received); 0 where
+ * unknown.
+ */
 export function position(facts: ServerFacts | undefined): Lsn {
   const received = facts?.receive_lsn ?? 0n;
   const replayed = facts?.replay_lsn ?? 0n;

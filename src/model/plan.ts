@@ -20,6 +20,9 @@ export const planStepSchema = z.discriminatedUnion("kind", [
   /** Clients of poolers wait, when their open transactions have come to their end. */
   z.object({ kind: z.literal("pause_clients"), endpoint: z.enum(["read", "write"]).optional() }),
   z.object({ kind: z.literal("resume_clients") }),
+  /** New clients wait instead of being led to the node, for some seconds at most; those who are logging in finish. */
+  z.object({ kind: z.literal("hold_new_clients"), node }),
+  z.object({ kind: z.literal("let_in_new_clients"), node }),
   z.object({ kind: z.literal("leave_pool"), node, required: z.boolean() }),
   /** Also takes it off the list that commits wait for. */
   z.object({ kind: z.literal("empty_pool") }),

@@ -1,6 +1,6 @@
 import { odooPg, type Command } from "../next-step.ts";
 
-/** A tablespace that a replica has no place of its own for: the files of its primary are those that it would write. */
+/** A tablespace for which a replica has no directory of its own: it would write its primary's files. */
 export interface TablespaceTrouble {
   /** The directory on the primary, as CREATE TABLESPACE names it. */
   readonly location: string;
@@ -8,12 +8,13 @@ export interface TablespaceTrouble {
   readonly shared: boolean;
 }
 
-/** Where a node's tablespaces lie, by their object id; links resolved. */
+/** Directories of a node's tablespaces by object id; links resolved. */
 export type Tablespaces = ReadonlyMap<string, string>;
 
 /**
- * WAL holds the path that CREATE TABLESPACE was given, so a second server of the same host would write the same files.
- * @param runs a replica that runs has not come to the record yet, or has a place of its own
+ * Tablespaces for which a replica of the same host has no directory of its own. WAL holds the path that CREATE TABLESPACE was
+ * given, so both servers would write the same files.
+ * @param runs whether the replica runs: then one that it lacks is one whose record it has not replayed yet
  */
 export function troubleBetween(
   primary: Tablespaces,
@@ -28,14 +29,15 @@ export function troubleBetween(
 }
 
 /**
- * Whether a primary refuses its first tablespace. Before PostgreSQL 15 a replica empties the directory that it is led to
- * before it could be kept from going there (tablespace.c, create_tablespace_directories).
+ * Whether a primary has to refuse its first tablespace. Before PostgreSQL 15 a replica that replays CREATE TABLESPACE empties
+ * the directory before it makes the link, so `closeTablespaces` comes too late there (tablespace.c,
+ * create_tablespace_directories).
  */
 export function refusesTablespaces(major: number, replicas: number, present: number): boolean {
   return major < 15 && replicas > 0 && present === 0;
 }
 
-/** What a replica waits for, in words. */
+/** State, reason and next step of a replica that has to be rebuilt because of its tablespaces. */
 export function waitingForReseed(
   node: string,
   primary: string,

@@ -1,6 +1,6 @@
 import { parseLsn, type Lsn } from "./lsn.ts";
 
-/** What is known of one change of the primary. */
+/** One recorded change of the primary. */
 interface Change {
   /** ISO 8601. */
   readonly at: string;
@@ -60,12 +60,34 @@ export function leftAt(timeline: number, history: string | undefined): Lsn | und
   return undefined;
 }
 
+/** The timelines before one, the oldest first. @param history as PostgreSQL writes it */
+export function timelinesBefore(history: string | undefined): number[] {
+  return (history ?? "").split("\n").flatMap((line) => {
+    const [, timeline] = /^\s*(\d+)\s+[0-9A-F]+\/[0-9A-F]+/.exec(line) ?? [];
+    return timeline === undefined ? [] : [Number(timeline)];
+  });
+}
+
 /** As PostgreSQL names the segment in which a byte of the WAL lies (xlog_internal.h, XLogFileName). */
 export function segmentName(timeline: number, lsn: Lsn, segmentBytes: number): string {
   const number = lsn / BigInt(segmentBytes);
   const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
   const hex = (value: bigint | number): string => value.toString(16).toUpperCase().padStart(8, "0");
   return `${hex(timeline)}${hex(number / perFile)}${hex(number % perFile)}`;
+}
+
+/** The timeline and the number of a segment, by its name; undefined for the name of something else. */
+export function segmentOf(
+  name: string,
+  segmentBytes: number,
+): { readonly timeline: number; readonly number: bigint } | undefined {
+  const [, timeline, file, rest] = /^([0-9A-F]{8})([0-9A-F]{8})([0-9A-F]{8})$/.exec(name) ?? [];
+  if (timeline === undefined || file === undefined || rest === undefined) return undefined;
+  const perFile = 0x1_0000_0000n / BigInt(segmentBytes);
+  return {
+    timeline: Number.parseInt(timeline, 16),
+    number: BigInt(`0x${file}`) * perFile + BigInt(`0x${rest}`),
+  };
 }
 
 /** As PostgreSQL names the file with a timeline's history. */

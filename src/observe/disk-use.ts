@@ -4,7 +4,7 @@ import { isFilling, type DiskUse, type KeptAside, type OtherDisk } from "../clus
 import { tablespacesOf, unusedPlaces, walElsewhere } from "../postgres/tablespaces.ts";
 import { within } from "../system/clock.ts";
 import { deviceOf, diskSpace, namesIn } from "../system/files/files.ts";
-import { bytesBelow } from "../system/files/folder.ts";
+import { bytesBelow } from "../system/files/held/by-path.ts";
 
 /** What lies in a directory that was set aside never changes: its size is counted once in a process. */
 const counted = new Map<string, Promise<number>>();
@@ -34,7 +34,7 @@ async function otherDisksOf(dataDir: string): Promise<OtherDisk[]> {
   return [...found.values()].flatMap((disk) => disk ?? []);
 }
 
-/** What is kept aside on a data directory's disk. A directory that cannot be read is no error. */
+/** Data that is kept aside on a data directory's disk. A directory that cannot be read is left out. */
 export async function keptAsideOf(layout: Layout, files: NodeLayout, timeout: number): Promise<KeptAside[]> {
   const paths = await pathsAside(layout, files).catch(() => []);
   return await Promise.all(paths.map(async (aside) => await sized(aside, timeout)));

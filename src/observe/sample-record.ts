@@ -38,7 +38,7 @@ interface Rates {
 }
 
 /**
- * Rates between two looks at the counters. Null where they cannot be told: counters that were reset, an agent that was
+ * Rates between two reads of the counters. Null where they cannot be told: counters that were reset, an agent that was
  * away, a clock that was set back, a primary that lost what was at the end of its WAL.
  */
 export function ratesBetween(

@@ -2,7 +2,7 @@ import path from "node:path";
 import type { Forecast } from "../cluster/disk-growth.ts";
 import { factsOf, identityOf } from "../model/observation.ts";
 import type { Sample } from "../cluster/documents/console.ts";
-import { readLoad, type Load } from "../postgres/sql/load.ts";
+import { readLoad, type Load } from "../postgres/sql/observing/load.ts";
 import { appendBounded, readBounded } from "../system/files/bounded-lines.ts";
 import { now } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
@@ -38,7 +38,7 @@ export class Samples {
     this.#statusSource = statusSource;
   }
 
-  /** Takes a sample when it is time. Called at every look of the agent. @throws what the file system answers */
+  /** Takes a sample when it is time. Called in every turn of the loop. @throws what the file system answers */
   async tick(runtime: Runtime): Promise<void> {
     const last = this.#known().at(-1);
     // A clock that was set back begins again.

@@ -8,12 +8,12 @@ import {
 } from "../cluster/statement-history.ts";
 import { ownPrimary, type Runtime } from "../members/runtime.ts";
 import { factsOf } from "../model/observation.ts";
-import { statementCounters, statementTexts } from "../postgres/sql/statement-counts.ts";
+import { statementCounters, statementTexts } from "../postgres/sql/observing/statement-counts.ts";
 import { now } from "../system/clock.ts";
 import { writeFileAtomic } from "../system/files/files.ts";
 import { inspectJsonFile } from "../system/files/json-file.ts";
 
-/** Milliseconds between two looks at the counters, until again where nothing is counted yet, and for one look. */
+/** Milliseconds between two reads of the counters, until the next where nothing is counted yet, and for one read. */
 const EVERY = 300_000;
 const EVERY_IN_VAIN = 15_000;
 const TIMEOUT = 5000;
@@ -53,7 +53,7 @@ function fileOf(stateDir: string): string {
   return path.join(stateDir, "statements.json");
 }
 
-/** What is kept of two days; nothing where the file is damaged or of a newer odoo-pg: the record then begins again. */
+/** The record of two days; empty where its file is damaged or of a newer odoo-pg: the record then begins again. */
 export async function readKeptStatements(stateDir: string): Promise<KeptStatements> {
   const saved = await inspectJsonFile(fileOf(stateDir), savedSchema);
   if (!saved?.ok) return { history: NO_HISTORY, texts: new Map() };
@@ -79,7 +79,7 @@ function rowOf({ id, calls, milliseconds }: StatementCounter): z.output<typeof r
 export class StatementWatch {
   readonly #stateDir: string;
   #kept: KeptStatements | undefined;
-  /** By our clock; one that was set back looks at once. */
+  /** By our clock; where that was set back, the next read is due at once. */
   #lookedAt = -Infinity;
   #wait = EVERY;
   #looking = false;
@@ -88,7 +88,10 @@ export class StatementWatch {
     this.#stateDir = stateDir;
   }
 
-  /** Looks when it is time. Called at every look of the agent. @throws what the server or the file system answers */
+  /**
+   * Reads the counters when it is time. Called in every turn of the loop. @throws what the server or the file system
+   * answers
+   */
   async tick(runtime: Runtime): Promise<void> {
     const at = now();
     if (this.#looking || (at >= this.#lookedAt && at - this.#lookedAt < this.#wait)) return;

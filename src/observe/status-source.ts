@@ -1,19 +1,19 @@
 import { readArchive, type ArchiveRecords } from "../archive/record.ts";
-import type { CopyStatus } from "../model/copy-status.ts";
+import type { CopyStatus } from "../model/backups/copy-status.ts";
 import { readCopies } from "../store/copy-status.ts";
 import { readBackupStatus, type BackupRecord } from "../store/backup-status.ts";
 import { readSecondDrill } from "../store/second-drill.ts";
-import type { BackupStatus } from "../model/backup-report.ts";
-import type { SecondDrill } from "../model/second-drill.ts";
+import type { BackupStatus } from "../model/backups/backup-report.ts";
+import type { SecondDrill } from "../model/backups/second-drill.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
 import type { StatusDocument } from "../cluster/documents/status.ts";
 import type { CertificateEnds } from "../cluster/certificates.ts";
 import { statusOf } from "../cluster/status.ts";
 import { withUpstream, type DiskUse } from "../cluster/view.ts";
-import { endpointHost } from "../config/addresses.ts";
+import { endpointHost } from "../config/values/addresses.ts";
 import { OdooPgError } from "../errors.ts";
 import { odooPg } from "../next-step.ts";
-import { databaseNames, databaseSizes } from "../postgres/sql/facts.ts";
+import { databaseNames, databaseSizes } from "../postgres/sql/observing/facts.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { accepts } from "../system/network/network.ts";
 import { factsOf } from "../model/observation.ts";
@@ -26,13 +26,13 @@ import { ownPrimary, requireOwnPrimary, type Runtime } from "../members/runtime.
 /** Milliseconds for which a status is given again. */
 const KEPT = 500;
 
-/** Milliseconds between two looks, and for each: what the agent does not look at by itself. */
+/** Milliseconds between two reads, and for each, of what the agent's loop does not observe. */
 const ENDPOINT = { every: 5000, timeout: 300 };
 const DISK = { every: 10_000, timeout: 300 };
 /** Less than for the disk: that must be known also while what was set aside is being counted. */
 const ASIDE_TIMEOUT = 150;
 const BACKUPS = { every: 3000, timeout: 300 };
-/** pg_database_size() looks at every file of a database. */
+/** pg_database_size() reads the size of every file of a database. */
 const NAMES = { every: 3000, timeout: 300 };
 const SIZES = { every: 300_000, timeout: 30_000 };
 const NEW_DATABASE = 30_000;
@@ -103,7 +103,7 @@ export class StatusSource {
   databaseSizes(names: readonly string[] = []): ReadonlyMap<string, number> | undefined {
     const runtime = this.#inputs.runtime();
     const answers = runtime && factsOf(ownPrimary(runtime)?.observation);
-    // Without a primary a look would only fail.
+    // Without a primary a read would only fail.
     if (!answers) return undefined;
     const known = this.#sizes.last();
     if (known && names.some((name) => !known.has(name))) this.#sizes.refreshAfter(NEW_DATABASE);
@@ -189,7 +189,7 @@ export class StatusSource {
   }
 }
 
-/** The look of a name, made at the first time. */
+/** The cached value of a name, made on first use. */
 function among<T>(
   caches: Map<string, Cached<T>>,
   name: string,

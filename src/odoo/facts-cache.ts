@@ -1,5 +1,5 @@
 import { monotonic, now } from "../system/clock.ts";
-import type { RoleAccess } from "../postgres/sql/role-access.ts";
+import type { RoleAccess } from "../postgres/sql/access/role-access.ts";
 import { odooFactsSettings, readOdooFacts, type OdooFacts } from "./facts.ts";
 
 /** Facts older than this are read again on request: a client that asks every 30 s sees none older than 60 s. */

@@ -1,9 +1,9 @@
-import { BARRED_ROLE, MIGHTY, PASSING_ROLE } from "../postgres/sql/passing.ts";
+import { BARRED_ROLE, MIGHTY, PASSING_ROLE } from "../postgres/sql/access/passing.ts";
 import type { Session } from "../system/sql/sql.ts";
 
 /**
- * Functions (SECURITY DEFINER), views and triggers in a database run with its owner's rights. So what was read from a
- * file is given only to roles whose rights end at the databases that they are let into: roles that may pass the
+ * Functions (SECURITY DEFINER), views and triggers in a database run with its owner's rights. So objects that were read from
+ * a file are given only to roles whose rights end at the databases that they may enter: roles that may pass the
  * endpoints, or could if they were able to log in; not PostgreSQL's own roles or members of those that reach further
  * (programs and files of the server, other sessions, statistics of all), nor odoo-pg's own roles, of which every role
  * is a member.

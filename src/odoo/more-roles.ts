@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
-import { scramVerifier } from "../postgres/sql/scram.ts";
+import { scramVerifier } from "../postgres/sql/access/scram.ts";
 import {
   explainSql,
   quoteSqlIdentifier as id,
@@ -9,7 +9,7 @@ import {
   SqlError,
   type Session,
 } from "../system/sql/sql.ts";
-import { BARRED_ROLE, keepPassing, PASSING_ROLE } from "../postgres/sql/passing.ts";
+import { BARRED_ROLE, keepPassing, PASSING_ROLE } from "../postgres/sql/access/passing.ts";
 import { inSilence } from "./roles.ts";
 
 const roleSchema = z.object({

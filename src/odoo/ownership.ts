@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { OdooPgError } from "../errors.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import {
   quoteSqlIdentifier as id,
   quoteSqlLiteral as literal,
@@ -18,8 +18,8 @@ const strayRow = z.object({
 type Stray = z.output<typeof strayRow>;
 
 /**
- * What the database's owner works with and does not own: everything of the group that Odoo's roles once shared, and
- * extensions with their functions that came with a template of another owner.
+ * Databases with objects that their owner should own and does not: those of the group role that Odoo's roles once shared, and
+ * extensions, with their functions, that came with a template of another owner.
  */
 const STRAYS = `
 SELECT d.datname AS database, holder.rolname AS holder, owner.rolname AS owner
@@ -40,13 +40,13 @@ export interface Given {
   readonly given: readonly string[];
   /** Those in use now. */
   readonly busy: readonly string[];
-  /** Where it failed, and why; the database is undefined where the list of databases itself could not be read. */
+  /** Failures, each with its database; undefined where the list of databases itself could not be read. */
   readonly failed: readonly { readonly database: string | undefined; readonly message: string }[];
 }
 
 /**
- * Gives them to the database's owner. An owner whose rights reach further than its databases is given nothing: objects
- * in a database could run with these rights.
+ * Gives stray objects (`STRAYS`) to the database's owner. An owner whose rights reach beyond its databases gets nothing:
+ * objects in a database could run with these rights.
  */
 export async function giveToOwners(superuser: Superuser, session: Session): Promise<Given> {
   const given = new Set<string>();
@@ -80,12 +80,12 @@ const role = (name: string): string =>
   `(SELECT oid FROM pg_catalog.pg_roles WHERE rolname = ${literal(name)})`;
 
 /**
- * Extensions with those of their functions that only a superuser can have written, such as unaccent(text), which Odoo makes
- * IMMUTABLE. A function of the holder's own is never given: it would run with the rights of whom it is given to. That it is a
- * member of an extension proves nothing, as the extension's owner may add it.
+ * Gives extensions, with those of their functions that only a superuser can have written (languages C and internal), such
+ * as unaccent(text), which Odoo makes IMMUTABLE. A function that the holder may have written is never given: it would run
+ * with the new owner's rights. Membership in an extension proves nothing, as the extension's owner may add to it.
  *
- * There is no ALTER EXTENSION … OWNER, and REASSIGN OWNED, which does it, takes whole databases of the holder along: so the
- * catalogue is written, both where the owner stands and where it is depended on.
+ * There is no ALTER EXTENSION … OWNER, and REASSIGN OWNED would take the holder's databases along: so the catalogue is
+ * updated, in pg_extension and in pg_shdepend.
  */
 async function giveExtensions(inside: Session, { holder, owner }: Stray): Promise<boolean> {
   return await transaction(inside, owner, async () => {
@@ -113,10 +113,9 @@ async function giveExtensions(inside: Session, { holder, owner }: Stray): Promis
 }
 
 /**
- * All that the group has in a database, except functions that run with their owner's rights: any member may have
- * written them. REASSIGN OWNED takes the group's databases along: they are given back in the same transaction, so that
- * no other session sees them with another owner. Meanwhile nobody can create a database that would be given away
- * unseen.
+ * Gives all that the group has in a database, except SECURITY DEFINER functions: any member may have written them.
+ * REASSIGN OWNED takes the group's databases along: they are given back in the same transaction, so that no other session
+ * sees them with another owner. The lock keeps new databases from being created, and given away, meanwhile.
  */
 async function reassign(inside: Session, { holder, owner }: Stray): Promise<boolean> {
   return await transaction(inside, owner, async () => {
@@ -146,8 +145,8 @@ async function reassign(inside: Session, { holder, owner }: Stray): Promise<bool
 }
 
 /**
- * Functions are inspected and given away while no other session can change one; nothing is done where the database has
- * another owner by now.
+ * Runs `act` in a transaction in which no other session can create or change a function; not at all where the database has
+ * another owner by now. @returns whether something was changed
  */
 async function transaction(inside: Session, owner: string, act: () => Promise<boolean>): Promise<boolean> {
   try {
@@ -166,7 +165,7 @@ async function transaction(inside: Session, owner: string, act: () => Promise<bo
   }
 }
 
-/** Whether the group has members that log in, as older versions set up: they share what it owns. */
+/** Whether the group has members that log in, as older versions of odoo-pg made them: they share what it owns. */
 export async function isShared(session: Session): Promise<boolean> {
   const rows = await session.query(
     `SELECT FROM pg_catalog.pg_auth_members m
@@ -177,8 +176,8 @@ export async function isShared(session: Session): Promise<boolean> {
 }
 
 /**
- * Members of the group that older versions made them, who have nothing by it any more: they leave it. One that owns no
- * database stays while the group owns some: it may work in these.
+ * Takes out of the group the members that older versions put there and that need it no more. One that owns no database stays
+ * while the group owns, or has rights on, anything: it may work with that.
  * @returns the roles that left
  */
 export async function leaveGroup(session: Session): Promise<string[]> {

@@ -1,7 +1,7 @@
 import { OdooPgError } from "../errors.ts";
 import { printableLine } from "../printable.ts";
-import { keepPassing } from "../postgres/sql/passing.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import { keepPassing } from "../postgres/sql/access/passing.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { SqlError, type Session } from "../system/sql/sql.ts";
 import { closeOpen } from "./closing.ts";
 import { giveToOwners, isShared, leaveGroup, type Given } from "./ownership.ts";

@@ -1,6 +1,6 @@
-import { keepPassing } from "../postgres/sql/passing.ts";
-import { scramVerifier, verifierFits } from "../postgres/sql/scram.ts";
-import { BEGIN_UNRECORDED } from "../postgres/sql/unrecorded.ts";
+import { keepPassing } from "../postgres/sql/access/passing.ts";
+import { scramVerifier, verifierFits } from "../postgres/sql/access/scram.ts";
+import { BEGIN_UNRECORDED } from "../postgres/sql/access/unrecorded.ts";
 import { quoteSqlIdentifier as id, quoteSqlLiteral as literal, type Session } from "../system/sql/sql.ts";
 
 /** Passwords of the cluster's roles; openerp has one only when one was given. */

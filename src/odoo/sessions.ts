@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
-import { ownSession } from "../postgres/sql/activity.ts";
+import { ownSession } from "../postgres/sql/observing/activity.ts";
 import { waitUntil } from "../system/clock.ts";
 import type { Session } from "../system/sql/sql.ts";
 

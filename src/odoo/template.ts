@@ -3,7 +3,8 @@ import * as z from "zod";
 import { printableLine } from "../printable.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { renameInUse } from "../postgres/sql/rename-database.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import { compressWithLz4 } from "../postgres/sql/wal-compression.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { timeStamp } from "../model/time-stamp.ts";
 import { now } from "../system/clock.ts";
 import { quoteSqlIdentifier as id, SqlError, type Session } from "../system/sql/sql.ts";
@@ -12,8 +13,8 @@ import { dropOwn, othersByOurNames } from "./own-names.ts";
 import { GROUP_ROLE } from "./roles.ts";
 
 /**
- * A template in the making, and one that was replaced and held nothing but what every template has: with a mark that nobody
- * can have taken before. Earlier versions made them without.
+ * Names of a template in the making, and of a replaced one that held nothing of its own: with eight random digits, so that
+ * nobody can have taken the name before. Earlier versions made them without.
  */
 const MADE = "odoo_pg_template";
 const LEFT_OVER = `^${MADE}(_old)?(_[0-9a-f]{8})?$`;
@@ -24,15 +25,16 @@ const TRUSTED = ["pg_trgm", "unaccent"];
 const UNTRUSTED = ["vector"];
 
 /**
- * The database that Odoo copies new ones from (`db_template`). It belongs to the superuser, and nobody else enters it: what
- * lies in it is in every new database, and its owner could put anything there.
+ * Ensures the database from which Odoo copies new ones (`db_template`). It belongs to the superuser, and no other role may
+ * connect: whoever could change it would change every new database.
  *
  * Odoo runs `CREATE EXTENSION pg_trgm` and, with `unaccent` on, `ALTER FUNCTION unaccent(text) IMMUTABLE` as its own
- * role; a dump of an Odoo database says `COMMENT ON EXTENSION pg_trgm`. All three are for owners only. So both extensions
- * and that function belong to pg_database_owner, whose one member in each database is its owner: whoever copies the
- * template owns them in the copy, and nobody else does (PostgreSQL manual, "Predefined Roles").
- * @param odooRole to whom they belong on PostgreSQL 13, which has no such role
- * @param tell what is done to a template that was there
+ * role; a dump of an Odoo database says `COMMENT ON EXTENSION pg_trgm`. Only owners may do this. So both extensions and that
+ * function belong to pg_database_owner, whose one member in each database is its owner (PostgreSQL manual, "Predefined
+ * Roles").
+ * @param odooRole their owner on PostgreSQL 13, which has no pg_database_owner
+ * @param tell reports what is done to a template that was there
+ * @throws SqlError
  */
 export async function ensureTemplate(
   superuser: Superuser,
@@ -54,6 +56,11 @@ export async function ensureTemplate(
       tell(
         `database ${template} of role ${printableLine(found.owner)} has the template's name: it is called ${to} now`,
       );
+      // Its owner may have closed it. An up of an earlier version that was killed here left it closed, too.
+      if (!found.isOpen)
+        tell(
+          `${to} accepts no connections: where its owner did not close it, give it a name that lets its owner in again (odoo-pg db rename)`,
+        );
     } else {
       const kept = await replace(place, template, made);
       if (kept !== undefined) tell(`what was added to the old template is kept in ${kept}`);
@@ -106,7 +113,7 @@ async function findTemplate(
   odooRole: string,
 ): Promise<FoundTemplate | undefined> {
   const [row] = await session.query(
-    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, datistemplate AS is
+    `SELECT pg_catalog.pg_get_userbyid(datdba) AS owner, datistemplate AS is, datallowconn AS open
      FROM pg_catalog.pg_database WHERE datname = $1`,
     [template],
   );
@@ -117,6 +124,7 @@ async function findTemplate(
     owner,
     of: owner === SUPERUSER ? "superuser" : before ? "before" : "other",
     isTemplate: row["is"] === true,
+    isOpen: row["open"] === true,
   };
 }
 
@@ -125,6 +133,8 @@ interface FoundTemplate {
   /** `before`: made by an earlier version, or by Odoo's role; `other`: another owner's database with that name. */
   readonly of: "superuser" | "before" | "other";
   readonly isTemplate: boolean;
+  /** Whether it accepts connections. */
+  readonly isOpen: boolean;
 }
 
 async function takesConnections(session: Session, database: string): Promise<boolean> {
@@ -137,6 +147,7 @@ async function takesConnections(session: Session, database: string): Promise<boo
 /** Creates a template, or completes one: each step checks first. */
 async function make({ superuser, session, owner }: Place, name: string, isThere = false): Promise<void> {
   if (!isThere) {
+    await compressWithLz4(session);
     await session.query(
       `CREATE DATABASE ${id(name)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${SUPERUSER} ALLOW_CONNECTIONS false`,
     );

@@ -2,7 +2,7 @@ import path from "node:path";
 import { archivePlaceOf } from "../archive/place.ts";
 import { backupPlaceOf } from "../backup/place.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
-import type { CopyStatus } from "../model/copy-status.ts";
+import type { CopyStatus } from "../model/backups/copy-status.ts";
 import { command, nextStep, odooPg } from "../next-step.ts";
 import { oneLine, printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
@@ -81,7 +81,7 @@ export async function copyElsewhere(
         seconds: Math.round((monotonic() - begun) / 10) / 100,
         error: null,
       });
-      // One that was killed ends a moment later, on a busy machine after our first look: its lock was not left yet then.
+      // One that was killed ends a moment later, on a busy machine after our first check: it still held its lock then.
       if (cutOff) await dropUnproven(restic, config.cluster, before, made.snapshot).catch(() => {});
       return await tidyIfDue(config, layout, restic, status, progress);
     } catch (error) {
@@ -123,6 +123,7 @@ async function dropUnproven(
   for (const { id, time, hostname } of await listCopies(restic)) {
     const isProven = [snapshot, made].some((proven) => typeof proven === "string" && id.startsWith(proven));
     if (hostname !== cluster || isProven || Date.parse(time) < Date.parse(begunAt ?? "")) continue;
+    // One that cannot be removed is no good copy either: only what was checked is recorded as one.
     await dropCopy(restic, id).catch(() => {});
   }
 }

@@ -5,13 +5,13 @@ import { backupPlaceOf } from "../backup/place.ts";
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
-import { observeServer } from "../postgres/sql/facts.ts";
-import { Superuser } from "../postgres/sql/superuser.ts";
+import { observeServer } from "../postgres/sql/observing/facts.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import { passwordFile, type KeptPassword } from "../store/secrets.ts";
-import { readApplied, readState, stateSchema } from "../store/state.ts";
+import { readApplied, readState, recordedPrimary, stateSchema, type ClusterState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, readTextIfAny, removeTree, writeFileAtomic } from "../system/files/files.ts";
-import { inFolder } from "../system/files/folder.ts";
+import { inFolder } from "../system/files/held/folder.ts";
 import { readJsonFile } from "../system/files/json-file.ts";
 
 /** Name of the folder that describes a copy. */
@@ -76,7 +76,7 @@ export async function describe(config: Config, layout: Layout, name: string): Pr
     backups: backupPlaceOf(config).dir,
     repository: isArchived ? place.repository : null,
     major: applied?.major ?? null,
-    timeline: (await timelineOf(config, layout, state?.primary)) ?? null,
+    timeline: (await timelineOf(config, layout, state)) ?? null,
     config_file: applied?.config_file ?? null,
     state: state ?? null,
     passwords: await passwordsOf(layout),
@@ -95,9 +95,9 @@ const CONFIG_FILE = "odoo-pg.yaml";
 async function timelineOf(
   config: Config,
   layout: Layout,
-  primary: string | undefined,
+  state: ClusterState | undefined,
 ): Promise<number | undefined> {
-  const node = config.nodes.find(({ name }) => name === primary);
+  const node = recordedPrimary(config.nodes, state);
   if (!node) return undefined;
   const facts = await Superuser.of(layout, node)
     .use(observeServer, { connectTimeout: 5000 })

@@ -1,4 +1,4 @@
-import { writeIn } from "../system/files/folder.ts";
+import { writeIn } from "../system/files/held/by-path.ts";
 import path from "node:path";
 import * as z from "zod";
 import type { OpenRepository } from "../archive/base-backup.ts";
@@ -21,7 +21,7 @@ import { changeCopyStatus } from "../store/copy-status.ts";
 import { whileCopying } from "../store/copying.ts";
 import { prepareStateDirectory } from "../store/possession.ts";
 import { passwordFile } from "../store/secrets.ts";
-import { readState, writeState, type ClusterState } from "../store/state.ts";
+import { readState, recordedPrimary, writeState, type ClusterState } from "../store/state.ts";
 import { now } from "../system/clock.ts";
 import {
   deviceOf,
@@ -158,7 +158,7 @@ export function copyToFetch(
   return begun ?? own.at(-1);
 }
 
-/** What is fetched into a folder, and what its disk has. */
+/** Bytes to be fetched into a folder, and the bytes free on its disk. */
 interface Room {
   readonly folder: string;
   readonly device: number | undefined;
@@ -360,7 +360,7 @@ class Fetching {
 
   async #cluster(state: ClusterState): Promise<NonNullable<FetchReport["cluster"]>> {
     const { config, layout, serverOwner: owner, searchPath, install, signal } = this.#options;
-    const node = config.nodes.find(({ name }) => name === state.primary) ?? config.nodes[0];
+    const node = recordedPrimary(config.nodes, state) ?? config.nodes[0];
     if (!node) throw new Error("a configuration has a node");
     const installation = await findInstallation(config.postgres, { searchPath, install });
     const repository = await this.#open(state, node, installation.major);

@@ -1,7 +1,7 @@
 import { nextStep, odooPg, type NextText } from "../next-step.ts";
 import path from "node:path";
 import { isMountPoint, kindOf, type Owner } from "../system/files/files.ts";
-import { inFolder, type Folder } from "../system/files/folder.ts";
+import { inFolder, type Folder } from "../system/files/held/folder.ts";
 import { run } from "../system/process/process.ts";
 import { programOf, type Installation } from "./installation.ts";
 

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { parseLsn } from "../model/lsn.ts";
 import type { Identity } from "../model/observation.ts";
-import type { RoleAccess } from "./sql/role-access.ts";
+import type { RoleAccess } from "./sql/access/role-access.ts";
 import { askReplication, SqlError, type Credentials } from "../system/sql/sql.ts";
 
 const identityRow = z.object({

@@ -4,7 +4,7 @@ import { archivesNothing, archivingSettings } from "../config/settings/archiving
 import { defaultSettings, stockOf, type Chosen, type Settings } from "../config/settings/table.ts";
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import { foreignSlotName, slotName } from "../config/layout.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "./sql/passing.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "./sql/access/passing.ts";
 import { conninfo, quoteHba, quoteIdentifier, quotePassfileField, quoteSetting } from "./sql/quoting.ts";
 
 /** The machine's resources; read once by the caller so that rendering stays pure. */

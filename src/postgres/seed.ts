@@ -1,7 +1,7 @@
 import type { Layout, NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
 import { writeFileAtomic, type Owner } from "../system/files/files.ts";
-import { inFolder } from "../system/files/folder.ts";
+import { inFolder } from "../system/files/held/folder.ts";
 import { runOrFail } from "../system/process/process.ts";
 import { forgetOwnSettings } from "./sql/altered-settings.ts";
 import { freshDirectory } from "./initialise.ts";

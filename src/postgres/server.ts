@@ -11,7 +11,8 @@ import {
   writeFileAtomic,
   type Owner,
 } from "../system/files/files.ts";
-import { inFolder, readTextOfOthers, tailOfOthers, type Folder } from "../system/files/folder.ts";
+import { readTextOfOthers, tailOfOthers } from "../system/files/held/by-path.ts";
+import { inFolder, type Folder } from "../system/files/held/folder.ts";
 import {
   isAlive,
   ownPid,
@@ -143,17 +144,16 @@ export async function startServer(options: StartOptions): Promise<Postmaster> {
 /** Milliseconds for a server to end whose start was given up; one that takes longer is found by its postmaster.pid. */
 const ABORT_TIMEOUT = 10_000;
 
-/** After a kill of the postmaster its sessions may live on; until they are gone no other may start. */
+/** PostgreSQL's words when sessions have outlived their killed postmaster: no other may start until they are gone. */
 const SESSIONS_LEFT = /pre-existing shared memory block/;
 /** Milliseconds that sessions without a postmaster are waited for. */
 const ORPHANS_TIMEOUT = 20_000;
 
 /**
- * Lock files of a server that is gone (postmaster.pid, and the one beside its socket) keep PostgreSQL from starting when
- * their process id belongs to another program, or the killed server was not waited for yet. It may be given away at any
- * moment: in a container that starts again the same few ids are. It takes its parent's id for a dead one (miscinit.c,
- * CreateLockFile), and then still sees by the rest of postmaster.pid, which must stay, whether sessions of the old
- * server live on in its shared memory.
+ * Replaces the process id in the lock files of a server that is gone (postmaster.pid, and the one beside its socket) by our
+ * own. PostgreSQL does not start while that id belongs to a living process, and in a container that starts again the same
+ * few ids are soon in use. The id of its own parent it takes for stale (miscinit.c, CreateLockFile). The rest of
+ * postmaster.pid stays: by it PostgreSQL still finds sessions of the old server in its shared memory.
  */
 export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefined): Promise<void> {
   await inFolder(files.dataDir, async (folder) => await disarm(folder, "postmaster.pid", () => true));
@@ -175,7 +175,7 @@ export async function disarmStaleLocks(files: NodeLayout, owner: Owner | undefin
   }
 }
 
-/** The server's log is written by a process of its own, which may end a moment after the server. */
+/** The last words of a server that has ended: its logger may write them a moment later. */
 async function finalWords(files: NodeLayout): Promise<string> {
   const begun = monotonic();
   for (;;) {
@@ -188,7 +188,7 @@ async function finalWords(files: NodeLayout): Promise<string> {
 /** Milliseconds for the last words of a server to reach its log. */
 const WORDS_TIMEOUT = 1500;
 
-/** What a standby says that is kept from following the path of a tablespace (`closeTablespaces`). */
+/** A standby's words when it stopped at a new tablespace, as `closeTablespaces` has it do. */
 const REFUSED_TABLESPACE = /could not create symbolic link "pg_tblspc\/\d+": Permission denied/;
 
 /** The start of a server that failed: its message holds the server's own words, `why` what they mean. */
@@ -209,7 +209,10 @@ export class StartError extends OdooPgError {
   }
 }
 
-/** What the last words of PostgreSQL mean. */
+/**
+ * The cause, told from PostgreSQL's own English words: it starts with lc_messages = C, and errors of a start have no
+ * code.
+ */
 function causeIn(words: string): StartFailure {
   if (/could not bind|Address already in use/.test(words)) return "port_in_use";
   if (/No space left|Disk quota exceeded/.test(words)) return "disk_full";

@@ -2,10 +2,13 @@ import path from "node:path";
 import type { NodeLayout } from "../config/layout.ts";
 import type { Tablespaces } from "../model/tablespaces.ts";
 import { linkTarget, namesIn, permissionsOf, realPath, type Owner } from "../system/files/files.ts";
-import { makeFolder, removeIn } from "../system/files/folder.ts";
+import { makeFolder, removeIn } from "../system/files/held/by-path.ts";
 import { runOrFail } from "../system/process/process.ts";
 
-/** Tablespaces as the links in a data directory lead to them, by object id. Those that lie in it have no link. */
+/**
+ * Where the links in pg_tblspc lead, by the tablespace's object id. In-place tablespaces are directories, not links:
+ * left out.
+ */
 export async function tablespaceLinks(dataDir: string): Promise<Map<string, string>> {
   const directory = path.join(dataDir, "pg_tblspc");
   const found = new Map<string, string>();
@@ -16,7 +19,7 @@ export async function tablespaceLinks(dataDir: string): Promise<Map<string, stri
   return found;
 }
 
-/** Where the tablespaces of a data directory lie; a place that is gone counts as it is named. */
+/** Where the tablespaces of a data directory lie, links resolved; a directory that is gone keeps the path of its link. */
 export async function tablespacesOf(dataDir: string): Promise<Tablespaces> {
   const places = new Map<string, string>();
   for (const [id, target] of await tablespaceLinks(dataDir))
@@ -31,13 +34,14 @@ export async function walElsewhere(dataDir: string): Promise<string | undefined>
 }
 
 /**
- * Has the server of a data directory refuse every new tablespace: a primary the statement, before it writes WAL; a
- * replica the record, before it follows the path. It cannot make the link, as the directory is closed to its own user.
+ * Closes pg_tblspc to the server's own user, so that it cannot make the link of a new tablespace: a primary then refuses
+ * CREATE TABLESPACE before it writes WAL, and a replica stops at the WAL record before it touches the directory.
  */
 export async function closeTablespaces(dataDir: string, owner: Owner | undefined): Promise<void> {
   await setMode(dataDir, 0o500, owner);
 }
 
+/** Undoes `closeTablespaces`. */
 export async function openTablespaces(dataDir: string, owner: Owner | undefined): Promise<void> {
   await setMode(dataDir, 0o700, owner);
 }
@@ -46,7 +50,7 @@ async function setMode(dataDir: string, mode: number, owner: Owner | undefined):
   const directory = path.join(dataDir, "pg_tblspc");
   const present = await permissionsOf(directory);
   if (present === undefined || present.mode === mode) return;
-  // By the servers' user: whatever lies there is not changed with more rights than that user has.
+  // Run as the servers' user: what that user may have put there is changed with no more than that user's rights.
   await runOrFail("chmod", [mode.toString(8), directory], { owner });
 }
 
@@ -69,15 +73,17 @@ export async function placesFor(
   return places;
 }
 
-/** How pg_basebackup gets a directory; `=` separates the two paths. */
+/**
+ * The option of pg_basebackup that puts a tablespace elsewhere; `=` separates the two paths, so it is escaped in them.
+ */
 export function mappingOf({ from, to }: { from: string; to: string }): string {
   const escaped = (text: string): string => text.replaceAll("=", "\\=");
   return `--tablespace-mapping=${escaped(from)}=${escaped(to)}`;
 }
 
 /**
- * Gives a copy of a data directory files of its own where its links lead out of it: tablespaces and WAL. Otherwise whoever
- * works on the copy works on the original.
+ * Gives a copied data directory its own tablespaces and WAL where its links lead out of it: otherwise a server on the copy
+ * would write the original's files.
  * @param copy copies what is in one directory into another
  */
 export async function partFromOriginal(
@@ -100,8 +106,8 @@ export async function partFromOriginal(
 }
 
 /**
- * The directories that hold a data directory's own tablespaces. A link that leads elsewhere, as on a node on which
- * somebody made the tablespace, is not reported: those files are not ours.
+ * The directories beside a data directory that odoo-pg made for its tablespaces. One that a link leads to anywhere else,
+ * where a person put it, is left out: it is not odoo-pg's to remove.
  */
 export async function ownPlacesOf(files: NodeLayout, dataDir: string): Promise<string[]> {
   const parents = [...(await tablespaceLinks(dataDir)).values()].map((place) => path.dirname(place));
@@ -112,7 +118,10 @@ function isOwnPlace({ tablespacesPrefix }: NodeLayout, place: string): boolean {
   return place.startsWith(tablespacesPrefix) && /^[0-9a-f]{8}$/.test(place.slice(tablespacesPrefix.length));
 }
 
-/** What holds tablespaces that neither a data directory nor a copy in the making uses: those of data that was put aside. */
+/**
+ * Directories of tablespaces that neither the data directory nor a copy in the making uses: those of data that was kept
+ * aside.
+ */
 export async function unusedPlaces(files: NodeLayout): Promise<string[]> {
   const parent = path.dirname(files.dataDir);
   const names = await namesIn(parent);

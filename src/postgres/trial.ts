@@ -1,7 +1,8 @@
 import path from "node:path";
 import { writeFileAtomic, type Owner } from "../system/files/files.ts";
 import { temporaryDirectory } from "../system/files/temporary-directory.ts";
-import { inFolder, makeFolder, removeIn } from "../system/files/folder.ts";
+import { makeFolder, removeIn } from "../system/files/held/by-path.ts";
+import { inFolder } from "../system/files/held/folder.ts";
 import { run, runOrFail } from "../system/process/process.ts";
 import { ALTERED_FILE, alteredLines, type AlteredLine } from "./sql/altered-settings.ts";
 import { programOf, type Installation } from "./installation.ts";
@@ -19,8 +20,9 @@ export interface StartFault {
 }
 
 /**
- * Starts a server, sees whether it gets ready, and ends it at once. It ends by itself when whoever started this is gone:
- * it waits 20 s at most. The eighth line of postmaster.pid is the server's state (miscadmin.h).
+ * Starts a server, waits until it is ready, and ends it at once. The shell gives up after 400 turns of 50 ms, about 20 s,
+ * and ends the server: also where odoo-pg was killed meanwhile. The eighth line of postmaster.pid is the server's state
+ * (miscadmin.h).
  */
 const TRY = `
 "$@" 2>&1 & server=$!
@@ -32,7 +34,7 @@ for turn in $(seq 400); do
 done
 kill -QUIT $server; wait $server; exit 1`;
 
-/** What a server on trial must not do, or must not share with the one whose configuration it tries. */
+/** Settings that keep a trial server apart from the real one, and from doing needless work. */
 const APART = {
   listen_addresses: "",
   external_pid_file: "",
@@ -43,14 +45,14 @@ const APART = {
   fsync: "off",
 };
 
-/** Settings of what a running server has already, so that it is not asked for twice: little, where they stay as they are. */
+/** Settings that stay as they are: the running server has this memory, and the trial, beside it, takes only a little. */
 export interface Kept {
   readonly shared_buffers: boolean;
 }
 
 /**
- * Tries a whole configuration on an empty data directory of its own, beside the server that is to get it: what a server
- * only finds out when it starts (a library that is not there, more memory than there is) is found out before it stops.
+ * Tries a whole configuration on an empty data directory, beside the server that is to get it: faults that only a start
+ * shows (a missing library, more memory than there is) show before that server is stopped.
  * @returns undefined where it starts
  * @throws OdooPgError when nothing can be tried, as without room on the disk
  */
@@ -81,7 +83,7 @@ async function onTrial<T>(
   use: (attempt: Attempt) => Promise<T>,
 ): Promise<T> {
   return await temporaryDirectory(owner, async (directory) => {
-    // What the server writes belongs to its own user.
+    // The trial server runs as the servers' user, and writes here.
     const place = path.join(directory, "trial");
     await makeFolder(place, 0o700, owner);
     const data = path.join(place, "data");

@@ -8,7 +8,7 @@ import type { BackupSource } from "../backup/source.ts";
 import { OdooPgError, toOdooPgError, type ErrorCode } from "../errors.ts";
 import { odooPg, nextStep, sameCommand } from "../next-step.ts";
 import { checkPages, type PagesChecked } from "../postgres/sql/page-checks.ts";
-import type { Superuser } from "../postgres/sql/superuser.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
 import { oneLine, printableLine } from "../printable.ts";
 import type { Progress } from "../progress.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";

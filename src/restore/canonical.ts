@@ -13,12 +13,12 @@ const COLUMN = "odoo_pg_compared";
 const ROUNDS = 3;
 
 /**
- * PostgreSQL keeps expressions as trees, and what it prints of a tree may be read as another tree: `state IN ('a', 'b')`
- * on a varchar is printed otherwise after one dump and restore. So where only texts differ, the server reads both once
- * more, each as the definition of an empty thing of the same columns, and what it prints then is compared. That is not
- * blind: texts that mean something else are printed otherwise however often they are read.
+ * Which differences stay when the server has read and printed both texts again. PostgreSQL stores expressions as trees, and
+ * the text that it prints of a tree may parse to another tree: `state IN ('a', 'b')` on a varchar is printed otherwise after
+ * one dump and restore. So each text becomes the definition of an empty object with the same columns, and what the server
+ * then prints is compared. Texts of different meaning still differ, however often they are read.
  *
- * Reading a text may run what its author put into it, so that is done with the rights of the role that loaded it.
+ * Reading a text may run code of its author: so it is read with the rights of the role that loaded it.
  * @param session of the loader, in the restored database, outside of a transaction
  * @returns the differences that stay
  */

@@ -287,6 +287,7 @@ async function dumpInto(
     });
     const list = readArchiveList(await listArchive(source, file));
     const frame: Archive = {
+      name: file,
       file,
       list,
       jobs: jobsOf(filling),

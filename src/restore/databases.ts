@@ -8,7 +8,7 @@ import type { BackupSource } from "../backup/source.ts";
 import { namesThatAre } from "../config/suggestion.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf } from "../system/files/files.ts";
-import { removeIn } from "../system/files/folder.ts";
+import { removeIn } from "../system/files/held/by-path.ts";
 import { explainSql, quoteSqlIdentifier as id } from "../system/sql/sql.ts";
 import { assertFilestores, filestoreOf } from "../odoo/filestore.ts";
 

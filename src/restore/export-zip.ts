@@ -1,18 +1,23 @@
 import { nextStep, odooPg } from "../next-step.ts";
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Progress } from "../progress.ts";
 import { OdooPgError } from "../errors.ts";
 import { programOf } from "../postgres/installation.ts";
 import { fileBytes, kindOf, move, removeFile, writeFileAtomic } from "../system/files/files.ts";
+import { Folder } from "../system/files/held/folder.ts";
+import { contentWithin } from "../system/files/others-files.ts";
 import { temporaryDirectory } from "../system/files/temporary-directory.ts";
-import { bytesOf, outputOf } from "../system/process/pipeline.ts";
+import { outputOf } from "../system/process/pipeline.ts";
 import { writeZip, type ZipPart } from "../system/files/zip.ts";
 import { readContents, type CataloguedBackup } from "../backup/catalogue.ts";
 import type { Contents } from "../backup/contents/contents.ts";
-import { readFilestoreList } from "../backup/attachments/filestore-list.ts";
-import { poolFile, type BackupPlace } from "../backup/place.ts";
+import { readFilestoreList, type ListedFile } from "../backup/attachments/filestore-list.ts";
+import type { BackupPlace } from "../backup/place.ts";
 import { readArchiveList } from "./loading/archive-list.ts";
+import { withBackupFolder } from "./loading/backup-folder.ts";
+import { unpackedUnder } from "./loading/unpacked.ts";
+import { lockMark } from "./target/new-database.ts";
 import { piecesOf } from "./reading/input.ts";
 import { listArchive } from "./loading/load.ts";
 import { SqlReader } from "./reading/sql-reader.ts";
@@ -49,19 +54,21 @@ export async function exportOdooZip(
   file: string,
   progress: Progress,
 ): Promise<ExportReport> {
-  const contents = await odooContents(backup);
   if ((await kindOf(file)) !== undefined) throw refused(`${file} already exists.`);
   if ((await kindOf(path.dirname(file))) === undefined)
     throw refused(`There is no directory ${path.dirname(file)}.`);
   const unfinished = `${file}.in_progress`;
   await removeFile(unfinished);
-  try {
-    await writeZip(unfinished, parts({ source, backup, place, progress }, contents, unfinished));
-    await move(unfinished, file);
-  } catch (error) {
-    await removeFile(unfinished);
-    throw error;
-  }
+  await asRegularFiles(source, backup, async (there) => {
+    const contents = await odooContents(there);
+    try {
+      await writeZip(unfinished, parts({ source, backup: there, place, progress }, contents, unfinished));
+      await move(unfinished, file);
+    } catch (error) {
+      await removeFile(unfinished);
+      throw error;
+    }
+  });
   const { filestore } = backup.manifest;
   const files = filestore.included ? filestore.files : 0;
   return { id: backup.id, file, size_bytes: await fileBytes(file), files };
@@ -69,10 +76,31 @@ export async function exportOdooZip(
 
 /** Streams the same zip to standard output: the reader needs the exit status to know that it is whole. */
 export async function streamOdooZip(exporting: Exporting): Promise<void> {
-  const contents = await odooContents(exporting.backup);
-  await temporaryDirectory(undefined, async (directory) => {
-    await writeZip(undefined, parts(exporting, contents, path.join(directory, "zip")));
+  await asRegularFiles(exporting.source, exporting.backup, async (backup) => {
+    const contents = await odooContents(backup);
+    await temporaryDirectory(undefined, async (directory) => {
+      await writeZip(undefined, parts({ ...exporting, backup }, contents, path.join(directory, "zip")));
+    });
   });
+}
+
+/** A copy that a killed export leaves goes with the next restore: nobody has the lock on its mark then. */
+async function asRegularFiles(
+  source: BackupSource,
+  backup: CataloguedBackup,
+  use: (backup: CataloguedBackup) => Promise<void>,
+): Promise<void> {
+  await withBackupFolder(
+    async (read) =>
+      await source.superuser.use(async (session) => {
+        let mark: string;
+        do mark = randomBytes(4).toString("hex");
+        while (!(await lockMark(session, mark)));
+        return await unpackedUnder(source, mark, read);
+      }),
+    backup,
+    use,
+  );
 }
 
 /** @throws OdooPgError refused for a database that is not Odoo's */
@@ -99,11 +127,17 @@ async function* parts(
   };
   if (!filestore.included) return;
   let done = 0;
-  for await (const { sha1, bytes, storeFname } of readFilestoreList(backup.folder)) {
-    source.signal?.throwIfAborted();
-    done += bytes;
-    progress.bytes(backup.manifest.database, done, all);
-    yield { name: `filestore/${storeFname}`, content: checked(place, sha1), large: bytes >= 2 ** 32 - 1 };
+  const pool = Folder.openThere(place.pool);
+  try {
+    for await (const listed of readFilestoreList(backup.folder)) {
+      source.signal?.throwIfAborted();
+      const { bytes, storeFname } = listed;
+      done += bytes;
+      progress.bytes(backup.manifest.database, done, all);
+      yield { name: `filestore/${storeFname}`, content: checked(pool, listed), large: bytes >= 2 ** 32 - 1 };
+    }
+  } finally {
+    pool?.close();
   }
 }
 
@@ -111,11 +145,15 @@ function refused(message: string): OdooPgError {
   return new OdooPgError("refused", { message, safe: "Nothing was changed." });
 }
 
-/** A file of the pool; an altered one causes an error at its end. */
-async function* checked(place: BackupPlace, sha1: string): AsyncGenerator<Buffer> {
+/**
+ * A file of the pool; an altered one causes an error at its end. Its bytes are on their way by then, and the backup may be
+ * a stranger's: so what a link leads to is not read, nor more than is listed.
+ */
+async function* checked(pool: Folder | undefined, { sha1, bytes }: ListedFile): AsyncGenerator<Buffer> {
+  if (pool === undefined) throw damaged(sha1);
   const hash = createHash("sha1");
   try {
-    for await (const chunk of bytesOf(poolFile(place, sha1))) {
+    for await (const chunk of contentWithin(pool, sha1.slice(0, 2), sha1, bytes)) {
       hash.update(chunk);
       yield chunk;
     }
@@ -172,14 +210,12 @@ async function* plainSql(
   { dumps }: CataloguedBackup["manifest"],
   unfinished: string,
 ): AsyncGenerator<Buffer> {
-  const archive = dumps.find(({ format }) => format === "directory");
-  if (archive) {
-    const file = path.join(folder, archive.path);
-    const { first, load, last } = readArchiveList(await listArchive(source, file));
+  if (dumps.some(({ format }) => format === "directory")) {
+    const { first, load, last } = readArchiveList(await listArchive(source, folder));
     const list = `${unfinished}.list`;
     try {
       await writeFileAtomic(list, [...first, ...load, ...last].map(({ line }) => `${line}\n`).join(""));
-      yield* pgRestoreToSql(source, file, list);
+      yield* pgRestoreToSql(source, folder, list);
     } finally {
       await removeFile(list);
     }
@@ -188,7 +224,9 @@ async function* plainSql(
   const file = path.join(folder, dumps[0]?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
   const reader = new SqlReader(file);
-  for await (const piece of reader.read(piecesOf({ file, compression }, undefined, source.signal))) {
+  for await (const piece of reader.read(
+    piecesOf({ file, at: file, compression }, undefined, source.signal),
+  )) {
     if (piece.kind === "rows") yield piece.bytes;
     else if (piece.kind === "rows end") yield Buffer.from("\\.\n");
     else if (piece.kind === "statement") {
@@ -204,10 +242,10 @@ async function* plainSql(
 
 const NEWLINE = Buffer.from("\n");
 
-function pgRestoreToSql(source: BackupSource, file: string, list: string): AsyncGenerator<Buffer> {
+function pgRestoreToSql(source: BackupSource, folder: string, list: string): AsyncGenerator<Buffer> {
   return outputOf({
     program: programOf(source.installation, "pg_restore"),
-    args: ["--no-owner", "--no-privileges", "--no-tablespaces", `--use-list=${list}`, "--file=-", file],
+    args: ["--no-owner", "--no-privileges", "--no-tablespaces", `--use-list=${list}`, "--file=-", folder],
     signal: source.signal,
   });
 }

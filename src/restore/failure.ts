@@ -12,7 +12,7 @@ interface Failed {
   /** What failed, as the beginning of a sentence: `The restore of "shop" failed`. */
   readonly what: string;
   readonly database: string;
-  /** What is safe, where the error itself does not say. */
+  /** The sentence about what is safe, for errors that have none of their own. */
   readonly safe: string;
 }
 

@@ -130,7 +130,7 @@ export async function restoreDatabase(
   }
 }
 
-/** What is safe when a restore has failed. */
+/** The sentence that says what is safe after a failed restore. */
 function whatIsSafe({ replace, database }: RestoreOrder): string {
   return replace
     ? `Database "${database}" and its filestore are as they were; what was restored is removed.`
@@ -232,7 +232,7 @@ async function load(filling: Filling, input: FileInput, part: string | undefined
   if (input.kind === "bundle") return await loadBundle(filling, input, part, load);
   if (input.kind === "sql") {
     const { source, database, progress } = filling;
-    const total = await fileBytes(input.file);
+    const total = await fileBytes(input.at);
     const onBytes = (bytes: number): void => progress.bytes(database, bytes, total);
     const open = (): AsyncIterable<Buffer> => piecesOf(input, onBytes, source.signal);
     return await loadForeignSql(filling, sqlText(input.file, open), part);

@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import type { ErrorCode, OdooPgError } from "../errors.ts";
 import { nextInDocument } from "../next-step.ts";
 import { oneLine } from "../printable.ts";
-import type { BackupStatus, RunReport } from "../model/backup-report.ts";
+import type { BackupStatus, RunReport } from "../model/backups/backup-report.ts";
 import { changeBackupStatus, readBackupStatus } from "../store/backup-status.ts";
 import { tellHooks } from "./hooks.ts";
 

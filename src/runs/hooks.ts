@@ -2,7 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { readTextIfAny } from "../system/files/files.ts";
 import { postJson } from "../system/network/http.ts";
 import { run } from "../system/process/process.ts";
-import type { RunReport } from "../model/backup-report.ts";
+import type { RunReport } from "../model/backups/backup-report.ts";
 
 /** Timeout of a hook, in milliseconds. */
 const HOOK_TIMEOUT = 60_000;

@@ -2,7 +2,7 @@ import { windowMilliseconds } from "../config/sections/backup.ts";
 import type { Progress } from "../progress.ts";
 import { unlessCopying } from "../store/copying.ts";
 import { releaseLock, takeLock } from "../store/lock.ts";
-import { wordsOfLack } from "../model/lack.ts";
+import { wordsOfLack } from "../model/backups/lack.ts";
 import { nextInDocument, odooPg } from "../next-step.ts";
 import { OdooPgError, toOdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
@@ -16,8 +16,8 @@ import { databaseNumber, databaseState, type DatabaseSize } from "../backup/data
 import { drillBackup } from "./drill.ts";
 import type { BackupPlace } from "../backup/place.ts";
 import { prune, removeLeftOvers } from "../backup/prune.ts";
-import type { DatabaseResult, RunReport } from "../model/backup-report.ts";
-import { tidyUp } from "../restore/target/publish.ts";
+import type { DatabaseResult, RunReport } from "../model/backups/backup-report.ts";
+import { settleInterrupted, tidyUp } from "../restore/target/publish.ts";
 import { kindsAt } from "../backup/retention.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { PROBLEMS_NOTED, SoundFiles, type Verified } from "../backup/verify.ts";
@@ -65,6 +65,11 @@ export async function backUpDatabases(
 ): Promise<RunReport> {
   const startedAt = now();
   await removeLeftOvers(source.place);
+  const warnings: string[] = [];
+  // Until then a database whose restore was killed has another one's attachments.
+  await settleInterrupted(source, progress.note).catch((error: unknown) => {
+    warnings.push(`a restore or a rename that was interrupted: ${oneLine(toOdooPgError(error).message)}`);
+  });
   const { backups } = await readCatalogue(source.place);
   const results: DatabaseResult[] = [];
   const backUp = async ({ name }: DatabaseSize): Promise<void> => {
@@ -90,33 +95,9 @@ export async function backUpDatabases(
   for (const ended of workers) if (ended.status === "rejected") throw ended.reason;
   for (const database of databases) if (database.bytes >= PARALLEL_FROM) await backUp(database);
 
-  const warnings: string[] = [];
-  let removed: readonly string[] = [];
-  let rotation: RunReport["rotation"];
   // Nothing is removed unless something was gained.
-  if (results.some(({ outcome }) => outcome === "ok")) {
-    try {
-      const firstOfDay = await madeFirstOfDay(source, results);
-      const options = {
-        now: now(),
-        dryRun: false,
-        pool: firstOfDay,
-        window: windowMilliseconds(source.config.backup.any_second),
-        filestores: source.config.odoo.filestore,
-      };
-      const pruned = await unlessCopying(
-        source.layout,
-        async () => await prune(source.place, source.config.backup, options),
-      );
-      removed = pruned?.removed ?? [];
-      rotation = pruned ? "done" : "skipped";
-      if (!pruned) warnings.push("what has expired was not removed: a copy elsewhere is being made of it");
-      if (typeof pruned?.pool_kept === "string")
-        warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
-    } catch (error) {
-      warnings.push(`rotation: ${oneLine(toOdooPgError(error).message)}`);
-    }
-  }
+  const gained = results.some(({ outcome }) => outcome === "ok");
+  const rotated = gained ? await rotate(source, results, warnings) : {};
   const { config, requestedBy } = source;
   return {
     version: 1,
@@ -127,10 +108,44 @@ export async function backUpDatabases(
     finished_at: new Date(now()).toISOString(),
     ok: results.every(({ outcome }) => outcome !== "failed"),
     databases: results.sort((a, b) => (a.database < b.database ? -1 : 1)),
-    removed: [...removed],
-    ...(rotation === undefined ? {} : { rotation }),
+    removed: [],
+    ...rotated,
     warnings,
   };
+}
+
+/**
+ * Removes what has expired.
+ * @param warnings receives why something was not removed
+ */
+async function rotate(
+  source: BackupSource,
+  results: readonly DatabaseResult[],
+  warnings: string[],
+): Promise<Pick<RunReport, "rotation"> & Partial<Pick<RunReport, "removed">>> {
+  try {
+    const firstOfDay = await madeFirstOfDay(source, results);
+    const options = {
+      now: now(),
+      dryRun: false,
+      pool: firstOfDay,
+      window: windowMilliseconds(source.config.backup.any_second),
+      filestores: source.config.odoo.filestore,
+    };
+    const pruned = await unlessCopying(
+      source.layout,
+      async () => await prune(source.place, source.config.backup, options),
+    );
+    if (!pruned) {
+      warnings.push("what has expired was not removed: a copy elsewhere is being made of it");
+      return { rotation: "skipped" };
+    }
+    if (typeof pruned.pool_kept === "string") warnings.push(`the pool was left alone: ${pruned.pool_kept}`);
+    return { removed: [...pruned.removed], rotation: "done" };
+  } catch (error) {
+    warnings.push(`rotation: ${oneLine(toOdooPgError(error).message)}`);
+    return {};
+  }
 }
 
 /** The pool is pruned once a day: that reads the lists of all backups. */
@@ -195,7 +210,7 @@ async function backUpOne(
   }
 }
 
-/** Milliseconds within which whoever ended the sessions of a database must begin to drop or rename it. */
+/** Milliseconds within which a drop or rename must begin after the sessions of its database were ended. */
 const BEGIN_TIMEOUT = 5000;
 
 /** Milliseconds that a drop or a rename may take once it has begun. */
@@ -289,7 +304,8 @@ function nextOf(
 /**
  * Proves backups by restoring them, one after the other; a failure of one does not stop the others. The caller holds
  * the lock of drills.
- * @param how budget: milliseconds after which no drill is begun, except the first
+ * @param tell is given each failure in full
+ * @param budget milliseconds after which no drill is begun, except the first
  */
 export async function drillBackups(
   source: BackupSource,

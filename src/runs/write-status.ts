@@ -1,10 +1,10 @@
 import { now } from "../system/clock.ts";
 import { readCatalogue, type CataloguedBackup } from "../backup/catalogue.ts";
 import type { BackupPlace } from "../backup/place.ts";
-import { proofsAfter } from "../cluster/proofs.ts";
+import { proofsAfter } from "../cluster/backups/proofs.ts";
 import { filesOfPrefix, poolPrefixes } from "../backup/attachments/pool.ts";
 import { changeBackupStatus } from "../store/backup-status.ts";
-import type { BackupStatus, RunReport } from "../model/backup-report.ts";
+import type { BackupStatus, RunReport } from "../model/backups/backup-report.ts";
 
 /** A drill that found nothing to restore proves nothing. */
 function provesSomething({ kind, databases }: RunReport): boolean {

@@ -2,7 +2,7 @@ import { sayOf } from "../model/silence.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { REPLICA_SENSITIVE } from "../config/settings/table.ts";
-import { forwardingAddress } from "../config/addresses.ts";
+import { forwardingAddress } from "../config/values/addresses.ts";
 import { inspectDataDirectory } from "../postgres/data-directory.ts";
 import { bytesBehind } from "../model/lsn.ts";
 import { factsOf } from "../model/observation.ts";
@@ -38,7 +38,7 @@ import {
 } from "../system/files/files.ts";
 import { SqlError } from "../system/sql/sql.ts";
 import type { Progress } from "../progress.ts";
-import { withClientsWaiting, type Clients } from "./clients.ts";
+import { withClientsWaiting, withNewWaiting, type Clients } from "./clients.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { explainFailedStart, explainRefused, requireStartable } from "./start-fault.ts";
 import { guardTablespaces } from "../members/tablespaces.ts";
@@ -138,7 +138,7 @@ const REFUSED = new Set<string | undefined>(["28P01", "28000"]);
 export async function reopenLocalAccess(runtime: Runtime, handle: NodeHandle): Promise<void> {
   const isRefused = async (): Promise<boolean> => {
     try {
-      await handle.use(async () => {});
+      await handle.useNew(async () => {});
       return false;
     } catch (error) {
       return error instanceof SqlError && REFUSED.has(error.code);
@@ -171,9 +171,9 @@ async function runningFloor(primary: NodeHandle): Promise<Floor> {
 /**
  * Applies the configuration to a running cluster: a reload where that is enough, a restart only of the nodes whose
  * settings need one, in the order that PostgreSQL wants. A replica must never have less than its primary runs with
- * (max_connections and its kin): so replicas first take the higher of old and new, then the primary changes,
+ * (max_connections and others like it): so replicas first take the higher of old and new, then the primary changes,
  * then the replicas take the new value.
- * @param clients wait while the primary restarts: their open transactions come to their end before
+ * @param clients wait while a node restarts: those of the primary's poolers once their open transactions have ended
  * @returns what keeps replicas that run and do not answer from taking it: they do not hold up the others
  */
 export async function applyConfiguration(
@@ -185,7 +185,7 @@ export async function applyConfiguration(
   if (!primary) {
     for (const replica of replicasOf(runtime)) {
       if (!(await findPostmaster(replica.files.dataDir))) continue;
-      await bringInLine(runtime, replica, await startingFloor(runtime, replica), progress);
+      await bringInLine(runtime, replica, await startingFloor(runtime, replica), progress, clients);
     }
     return [];
   }
@@ -202,7 +202,8 @@ export async function applyConfiguration(
   };
   const primaryUp = (await findPostmaster(primary.files.dataDir)) !== undefined;
   const before = primaryUp ? await runningFloor(primary) : {};
-  for (const replica of await answeringReplicas()) await bringInLine(runtime, replica, before, progress);
+  for (const replica of await answeringReplicas())
+    await bringInLine(runtime, replica, before, progress, clients);
   if (!primaryUp) return [...problems.values()];
   await bringInLine(runtime, primary, {}, progress, clients);
   const after = await runningFloor(primary);
@@ -210,7 +211,7 @@ export async function applyConfiguration(
     const lowered = REPLICA_SENSITIVE.some((name) => (after[name] ?? 0) < (before[name] ?? 0));
     // A replica reads the primary's lowered values from the WAL; before that it refuses to start with less.
     if (lowered) await waitForReplay(primary, replica);
-    await bringInLine(runtime, replica, after, progress);
+    await bringInLine(runtime, replica, after, progress, clients);
   }
   return [...problems.values()];
 }
@@ -241,7 +242,7 @@ async function bringInLine(
   handle: NodeHandle,
   floor: Floor,
   progress: Progress,
-  clients?: Clients,
+  clients: Clients,
 ): Promise<void> {
   const { files, node } = handle;
   const previous = await readTextIfAny(files.configFile);
@@ -256,7 +257,8 @@ async function bringInLine(
   }
   progress.step(node.name, `restart for ${pending.join(", ")}`);
   const restart = async (): Promise<void> => await restartNode(runtime, handle, previous);
-  await (clients ? withClientsWaiting(clients, progress, restart) : restart());
+  if (handle === ownPrimary(runtime)) await withClientsWaiting(clients, node.name, progress, restart);
+  else await withNewWaiting(clients, node.name, restart);
 }
 
 /** Gives a running node the configuration back that it runs with: nothing waits for a restart that would fail. */

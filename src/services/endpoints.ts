@@ -1,10 +1,12 @@
 import { odooPg } from "../next-step.ts";
-import { endpointHost, forwardingAddress } from "../config/addresses.ts";
+import { endpointHost, forwardingAddress } from "../config/values/addresses.ts";
 import { isPooled, pooledEndpoints } from "../config/pooling.ts";
 import { Balancer } from "../endpoints/balancer.ts";
+import { othersToTell, type Others } from "../cluster/connections.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
 import type { HaproxyInput } from "../endpoints/render.ts";
 import { OdooPgError } from "../errors.ts";
+import type { NodeObservation } from "../model/observation.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import type { Layout } from "../config/layout.ts";
 import { maxConnections } from "../config/settings/table.ts";
@@ -40,6 +42,9 @@ const WAITING_CLIENTS = 1000;
  * a backup, the next question of the gate.
  */
 const KEPT_FREE = 10;
+
+/** Milliseconds for clients that are logging in on a server that is stopped by plan, at most: nothing else waits for it. */
+const HELD_MS = 3000;
 
 /** Milliseconds after a reload until sessions on replicas move from the old worker to the new one. */
 const MOVE_AFTER = 60_000;
@@ -149,6 +154,34 @@ export class Endpoints implements Service {
       this.#log("info", `haproxy: ended ${ended} sessions on replicas that were older than its reload`);
   }
 
+  #isTelling = false;
+  /** What HAProxy was told last. */
+  #others: ReadonlyMap<string, Others> = new Map();
+
+  /**
+   * Tells HAProxy how many connections users hold past the endpoints, so that its clients wait where there are none for
+   * them. Where connections are not scarce it is told nothing; nor where a server cannot tell its sessions from others',
+   * as that of another host.
+   * @throws OdooPgError timed_out
+   */
+  async tellOthers(observations: readonly NodeObservation[]): Promise<void> {
+    const toldApart = this.#input?.nodes.filter(({ source }) => source !== undefined) ?? [];
+    const others = othersToTell(
+      observations.filter((seen) => toldApart.some(({ name }) => name === seen.name)),
+      this.#others,
+    );
+    if (others.size === 0 || this.#isTelling || this.#isSilent || !this.#balancer.isServing()) return;
+    this.#isTelling = true;
+    try {
+      await this.#balancer.tellOthers(
+        new Map([...others].map(([node, { connections }]) => [node, connections])),
+      );
+      this.#others = others;
+    } finally {
+      this.#isTelling = false;
+    }
+  }
+
   async find(): Promise<Found> {
     if (this.#balancer.isServing()) return "running";
     return (await this.#balancer.presence()).state === "absent" ? "stopped" : "running";
@@ -189,6 +222,27 @@ export class Endpoints implements Service {
       const gone = error instanceof OdooPgError && error.code === "not_running";
       if (!gone || (await this.#balancer.presence()).state !== "absent") throw error;
     }
+  }
+
+  /**
+   * Has new clients wait instead of being led to a node that is about to be stopped; those who are logging in finish.
+   * @param milliseconds for which they wait at most; 0: no longer
+   * @returns whether HAProxy was told; where it is gone nobody comes by it
+   * @throws OdooPgError timed_out, command_failed
+   */
+  async holdNew(node: string, milliseconds: number): Promise<boolean> {
+    try {
+      await this.#balancer.holdNew(node, milliseconds);
+      return true;
+    } catch (error) {
+      if (error instanceof OdooPgError && error.code === "not_running") return false;
+      throw error;
+    }
+  }
+
+  /** Gives clients that are logging in the time to finish. @throws OdooPgError not_running, timed_out */
+  async settle(): Promise<void> {
+    await this.#balancer.settle(HELD_MS);
   }
 
   async stop(mode: StopMode): Promise<readonly number[]> {

@@ -14,7 +14,7 @@ export class PoolHolder {
   #held: Held | undefined;
   #applied: Question["applied"];
 
-  /** What is asked now. */
+  /** The question to send next. */
   get question(): Omit<Question, "from"> {
     return { applied: this.#applied };
   }

@@ -18,7 +18,7 @@ import { monotonic, waitUntil } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 import type { Session } from "../system/sql/sql.ts";
 
-/** Milliseconds for a WAL sender to end once told to; one that has not ended is told again at the next look. */
+/** Milliseconds for a WAL sender to end once told to; one that has not ended is told again at the next step. */
 const SENDER_TIMEOUT = 2000;
 
 /** The primary of several hosts, which this host runs. */
@@ -27,23 +27,27 @@ export interface KeptPrimary {
   readonly dataDir: string;
   /** Runs something in a session of the superuser. @throws SqlError */
   readonly use: <T>(act: (session: Session) => Promise<T>) => Promise<T>;
-  /** Has the server let none of these replicate, all others as ever; returns when it has read that. */
+  /** Has the server refuse replication to these alone; returns when it has read that configuration. */
   readonly refuse: (names: readonly string[]) => Promise<void>;
-  /** Whom Patroni may promote, as a majority of the store has it. @throws where it does not answer */
+  /**
+   * The members that Patroni may promote, as a majority of the store has it. @throws Error where the store does not
+   * answer
+   */
   readonly promotable: () => Promise<ReadonlySet<string>>;
 }
 
-/** What was seen of the replicas, and of the primary. */
+/** The newest observations of the replicas, and of the primary. */
 export interface PoolSight {
   readonly eligible: ReadonlySet<string>;
   readonly replayed: ReadonlyMap<string, Lsn>;
-  /** Which start of the primary's processes it is: what was proven for another one is not proven. */
+  /** Identifies the present start of the primary's processes: proofs made under another start are void. */
   readonly start: string;
 }
 
 /**
- * Keeps the pool of several hosts, on the primary's: whom commits wait for, whose replication is refused while it leaves,
- * and what agents are answered that ask who may be read from. What is decided lies in cluster/freshness.
+ * Keeps the read pool of several hosts, on the primary's host: writes the list of replicas that commits wait for, refuses
+ * replication to a replica that leaves, and grants other agents a pool to read from. cluster/freshness decides; it calls the
+ * time in which one host does this a reign, numbered by a term.
  */
 export class PoolKeeper {
   readonly #primary: KeptPrimary;
@@ -51,13 +55,13 @@ export class PoolKeeper {
   #keeper: Keeper | undefined;
   #closing = false;
   #rightUntil = -Infinity;
-  /** The list as this reign has last written it; undefined before, and where a write may have failed. */
+  /** The list of standbys as this reign has last written it; undefined before, and where a write may have failed. */
   #listed: readonly string[] | undefined;
   readonly #inForce = new Map<string, Lsn>();
   #refused: readonly string[] = [];
   readonly #silentSince = new Map<string, number>();
   #start = "";
-  /** When this start of the primary first read that commits wait (its clock, milliseconds). */
+  /** When the server last read its configuration, as of the first proof under this start (its clock, milliseconds). */
   #ruleSince: number | undefined;
   #proving: Promise<void> | undefined;
 
@@ -66,7 +70,7 @@ export class PoolKeeper {
     this.#log = log;
   }
 
-  /** Whether it reigns. */
+  /** The term of its reign; undefined where it does not reign. */
   get term(): number | undefined {
     return this.#keeper?.term;
   }
@@ -79,19 +83,19 @@ export class PoolKeeper {
   /** Begins to reign, with a term that is higher than all before. @throws SqlError */
   async begin(term: number): Promise<void> {
     const listed = await this.#primary.use(listedStandbys);
-    // What Patroni has set it may set otherwise: the same names are written, so that they are this reign's.
+    // The list may be Patroni's, which may change it: the same names are written again as this reign's own.
     this.#listed = undefined;
     this.#inForce.clear();
     this.#silentSince.clear();
-    // An earlier one may have refused a replica and got no further.
+    // An earlier reign may have ended while it refused a replica.
     await this.#primary.refuse([]);
     this.#refused = [];
     this.#keeper = newKeeper(term, listed);
   }
 
   /**
-   * Grants nothing any more, and goes on answering, so that who was told before tells when it is done.
-   * @returns whether all are
+   * Grants nothing any more, but goes on answering, so that agents can report that they no longer use earlier grants.
+   * @returns whether none of them does
    */
   close(): boolean {
     if (!this.#keeper) return true;
@@ -100,7 +104,7 @@ export class PoolKeeper {
     return isUnread(this.#keeper, monotonic());
   }
 
-  /** Ends the reign. Earlier grants expire before another host may begin a reign, or were closed. */
+  /** Ends the reign. Grants that were not closed expire before another host may begin one. */
   end(): void {
     this.#keeper = undefined;
     this.#closing = false;
@@ -112,7 +116,7 @@ export class PoolKeeper {
     this.#rightUntil = until;
   }
 
-  /** @returns undefined where it does not reign */
+  /** Answers an agent that asks for the pool. @returns undefined where it does not reign */
   answer(question: Question): Grant | undefined {
     if (!this.#keeper) return undefined;
     const { keeper, grant } = asked(this.#keeper, question, monotonic(), this.#rightUntil);
@@ -120,7 +124,10 @@ export class PoolKeeper {
     return grant;
   }
 
-  /** One decision over what was seen last, acted upon. @throws what the server or the store answer; the next one goes on */
+  /**
+   * Decides once by the newest observations, and acts. @throws SqlError, OdooPgError timed_out; the next step goes on
+   * from there
+   */
   async step(sight: PoolSight): Promise<void> {
     if (!this.#keeper || this.#closing) return;
     if (sight.start !== this.#start) {
@@ -129,7 +136,7 @@ export class PoolKeeper {
       this.#start = sight.start;
     }
     const sync = await this.#sync();
-    // Answers may have been given meanwhile, and the reign may be over.
+    // The reign may have ended meanwhile.
     if (!this.#keeper || this.#closing) return;
     const before = serving(this.#keeper);
     const look = { ...sight, inForce: this.#inForce, silentSince: this.#silentSince, sync };
@@ -138,12 +145,12 @@ export class PoolKeeper {
     this.#tell(before, serving(keeper));
     await this.#refuse([...new Set([...orders.refused, ...this.#refused])]);
     if (this.#listed === undefined || !same(orders.list, this.#listed)) await this.#list(orders.list);
-    // Whoever is off the list replicates again, and only then.
+    // A replica may replicate again only once it is off the list.
     await this.#refuse(orders.refused);
     this.#prove();
   }
 
-  /** Asked for only where it decides something. */
+  /** The store is asked only while a refused replica is silent: nothing else depends on its answer. */
   async #sync() {
     if (this.#silentSince.size === 0) return undefined;
     const at = monotonic();
@@ -157,7 +164,7 @@ export class PoolKeeper {
       this.#refused = [...names].sort();
       for (const name of this.#silentSince.keys()) if (!names.includes(name)) this.#silentSince.delete(name);
     }
-    // One that came back all the same is not silent, whatever let it in.
+    // One that replicates again all the same is not silent, whatever let it in.
     const silent = names.filter((name) => this.#silentSince.has(name));
     if (silent.length > 0) {
       const back = await this.#primary.use(async (session) => await streamingOf(session, silent));
@@ -182,14 +189,14 @@ export class PoolKeeper {
     await this.#primary.use(async (session) => {
       await writeStandbys(session, names);
       await reloadAndWait(session, this.#primary.dataDir, this.#primary.name);
-      // An answer to it releases those who wait under the list before.
+      // Commits that still wait under the old list are released by the next answer of a standby: this makes one come.
       await writeMark(session);
     });
     this.#listed = names;
     this.#log("info", `commits wait for: ${names.join(", ") || "no replica"}`);
   }
 
-  /** Proves of those on the list that commits wait for them. One that cannot be proven is tried again at the next look. */
+  /** Proves that commits wait for the replicas on the list. What fails is tried again at the next step. */
   #prove(): void {
     if (this.#proving) return;
     const names = (this.#listed ?? []).filter(
@@ -209,7 +216,7 @@ export class PoolKeeper {
     const { term } = this;
     const start = this.#start;
     await this.#primary.use(async (session) => {
-      // A reign found the list as it was: whether all processes have read that is not known.
+      // Nothing is proven under this start yet: whether all processes have read the list that was found is not known.
       if (this.#inForce.size === 0) this.#ruleSince ??= await configurationLoadedAt(session);
       const streaming = (): string[] => (this.#listed ?? []).filter((name) => !this.#refused.includes(name));
       const since = this.#inForce.size === 0 ? this.#ruleSince : undefined;

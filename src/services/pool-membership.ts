@@ -4,10 +4,10 @@ import { identityOf, type NodeObservation } from "../model/observation.ts";
 import { now } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
 
-/** Looks at the primary older than this say nothing more, unless max_lag_seconds asks for more (milliseconds). */
+/** Milliseconds for which positions of the primary are kept, unless max_lag_seconds needs more. */
 const MARK_SPAN = 60_000;
 
-/** The newest looks, from which it is decided who may serve reads. */
+/** The newest observations, by which it is decided who may serve reads. */
 export interface PoolObservations {
   readonly primary: NodeObservation | undefined;
   readonly replicas: readonly NodeObservation[];
@@ -15,10 +15,10 @@ export interface PoolObservations {
   readonly members: ReadonlySet<string>;
 }
 
-/** Which replicas may serve reads, look after look: what has to be remembered for that, and the log of who comes and goes. */
+/** Decides again and again which replicas may serve reads: remembers what that needs, and logs who comes and goes. */
 export class PoolMembership {
   readonly #log: Log;
-  /** Looks at the primary's end of WAL are kept there. */
+  /** Where past positions of the primary's end of WAL are kept. */
   readonly #kept: { marks: PrimaryMark[] };
   #now: readonly Eligibility[] = [];
 
@@ -31,7 +31,7 @@ export class PoolMembership {
     return this.#now;
   }
 
-  /** @param otherwise what the looks cannot say, such as that an operation works on a node */
+  /** @param otherwise adds what observations cannot say, such as that an operation works on a node */
   decide(
     read: Config["endpoints"]["read"],
     observations: PoolObservations,

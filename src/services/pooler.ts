@@ -1,4 +1,4 @@
-import { endpointHost, POOLED_TO } from "../config/addresses.ts";
+import { endpointHost, POOLED_TO } from "../config/values/addresses.ts";
 import { pooledEndpoints } from "../config/pooling.ts";
 import { maxConnections } from "../config/settings/table.ts";
 import { figuresOf, openTransactions, type PoolerFigures } from "../endpoints/pgbouncer/admin.ts";
@@ -15,7 +15,7 @@ import type { NodeOperation } from "../model/node-state.ts";
 import type { Runtime } from "../members/runtime.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
 import type { StopMode } from "../postgres/server.ts";
-import type { PassingRole } from "../postgres/sql/pooled-roles.ts";
+import type { PassingRole } from "../postgres/sql/access/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { now, waitUntil } from "../system/clock.ts";
 import {
@@ -27,7 +27,7 @@ import {
   writeFileIfChanged,
   type Owner,
 } from "../system/files/files.ts";
-import { readTextOfOthers } from "../system/files/folder.ts";
+import { readTextOfOthers } from "../system/files/held/by-path.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import type { Console } from "../system/sql/console.ts";
 import type { Answer, Found, Service } from "./service.ts";

@@ -5,16 +5,16 @@ import type { Backend } from "../endpoints/servers.ts";
 import type { PoolersStatus, PoolerStatus } from "../model/pooler.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import { requireOwnPrimary, type Runtime } from "../members/runtime.ts";
-import { passingRoles } from "../postgres/sql/pooled-roles.ts";
+import { passingRoles } from "../postgres/sql/access/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
 import { PAUSE_TIMEOUT, Pooler, type Elsewhere, type PassingRoles, type PoolerFacts } from "./pooler.ts";
 import type { Service } from "./service.ts";
 
-/** Milliseconds between two looks at who may log in. */
+/** Milliseconds between two reads of the roles that may log in. */
 const ROLES_EVERY = 2000;
 
-/** The agent's session in which it asks for the roles: it waits for nobody. */
+/** The session that reads the roles. With synchronous_commit local it waits for no replica. */
 const ASKING = {
   applicationName: "odoo-pg agent",
   connectTimeout: 2000,
@@ -23,8 +23,8 @@ const ASKING = {
 };
 
 /**
- * The PgBouncers of this host: one for each endpoint with `pooling: transaction`, on the endpoint's port and before
- * HAProxy's way to the servers. They let in whom the primary would let in through an endpoint.
+ * The PgBouncers of this host: one for each endpoint with `pooling: transaction`, on the endpoint's port, with HAProxy behind
+ * it. They let in the roles that the primary would let in through an endpoint.
  */
 export class Poolers {
   /** Searched for again at each `up`; undefined where no endpoint pools. */
@@ -72,7 +72,7 @@ export class Poolers {
     return this.#poolers;
   }
 
-  /** Takes up changes of roles, some seconds after them. Call it at each look. */
+  /** Takes up changed roles within some seconds. Called twice a second. Never throws: a failure is logged once. */
   async tick(runtime: Runtime): Promise<void> {
     const wanted = this.#wanted(runtime.config);
     if (!wanted.length || monotonic() - this.#rolesAt < ROLES_EVERY) return;
@@ -92,7 +92,10 @@ export class Poolers {
 
   #complained = "";
 
-  /** A primary that does not answer is told elsewhere: here once. Until it does, who could log in still can. */
+  /**
+   * Logs a failure once. Status reports a primary that does not answer; meanwhile the roles that could log in still
+   * can.
+   */
   #complain(error: unknown): void {
     const text = error instanceof Error ? error.message : String(error);
     if (text !== this.#complained) this.#log("warn", `pgbouncer: ${text}`);
@@ -100,8 +103,8 @@ export class Poolers {
   }
 
   /**
-   * Lets open transactions come to their end before a planned change, and has clients wait until `resume`. What is still
-   * open at the timeout is told, and is cut by what comes next.
+   * Before a planned change: lets open transactions end, and has clients wait until `resume`. Transactions still open at
+   * the timeout are reported; the change then cuts them.
    * @param which endpoint; else both
    */
   async pause(progress: Progress, which?: Backend): Promise<void> {
@@ -114,7 +117,7 @@ export class Poolers {
       );
   }
 
-  /** Goes on after `pause`, whatever came of what was done meanwhile. */
+  /** Ends a `pause`, whether the change succeeded or not. */
   async resume(): Promise<void> {
     for (const pooler of this.#poolers) await pooler.resume();
   }

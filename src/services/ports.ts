@@ -10,14 +10,13 @@ export interface NeededPort {
   readonly key: string;
 }
 
-/** Ports further up that are looked at for free ones, and how far apart the rounds are. */
+/** How often free ports are searched for, and how much higher each time. */
 const ROUNDS = 20;
 const APART = 1000;
 const LAST_PORT = 65_535;
 
 /**
- * All that are taken are told at once, each with who has it, and with ports that are free: one after the other would be an
- * `up` for each.
+ * Refuses ports that are in use: all of them in one error, each with the program that holds it, and with ports that are free.
  * @throws OdooPgError port_in_use
  */
 export async function requirePorts(needed: readonly NeededPort[]): Promise<void> {
@@ -38,14 +37,14 @@ export async function requirePorts(needed: readonly NeededPort[]): Promise<void>
   });
 }
 
-/** Two clusters of one host have the same programs: their folders tell them apart. */
+/** The folder tells apart the programs of two clusters on one host. */
 function holderWords(holder: PortHolder | undefined): string {
   if (!holder) return "another program";
   const { command, pid, folder } = holder;
   return `${command} (process ${pid})${folder === undefined || folder === "/" ? "" : ` in ${folder}`}`;
 }
 
-/** What can be written in the place of ports that are taken. */
+/** The end of the next step: free ports for the keys, or the keys alone where none were found. */
 async function freeWords(taken: readonly NeededPort[]): Promise<string> {
   for (let round = 1; round <= ROUNDS; round += 1) {
     const ports = taken.map(({ port }) => port + round * APART);

@@ -98,7 +98,7 @@ export class PostgresService implements Service {
     return (await findPostmaster(this.#handle.files.dataDir)) ? "busy" : "absent";
   }
 
-  /** Keeps why a start failed for those who look at the node. */
+  /** Records why a start failed, for status. */
   async #noting<T>(act: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     try {
       return await act();

@@ -16,9 +16,16 @@ import { Mutex } from "../system/mutex.ts";
 import { readableBy, readTextIfAny, writeFileIfChanged } from "../system/files/files.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import { PoolMembership } from "./pool-membership.ts";
-import { ownPrimary, primaryOf, replicasOf, requireOwnPrimary, type Runtime } from "../members/runtime.ts";
+import {
+  ownPrimary,
+  primaryName,
+  primaryOf,
+  replicasOf,
+  requireOwnPrimary,
+  type Runtime,
+} from "../members/runtime.ts";
 
-/** Where the endpoints lead. */
+/** Where the endpoints send sessions. */
 export interface Routing {
   /** The node of the write endpoint, also the fallback of the read endpoint. */
   readonly primary: string | undefined;
@@ -28,22 +35,22 @@ export interface Routing {
 /** Brings HAProxy to a routing and returns only when the sessions of what left are gone. A HAProxy that is not running has none. */
 export type Route = (routing: Routing) => Promise<void>;
 
-/** Milliseconds between two looks at what ALTER ROLE and its kin have set: they say nothing when they are changed. */
+/** Milliseconds between two checks of what ALTER ROLE and ALTER DATABASE have set: nothing tells when that changes. */
 const OVERRIDES_EVERY = 60_000;
-/** Milliseconds for such a look. */
+/** Milliseconds for such a check. */
 const OVERRIDES_TIMEOUT = 1000;
 /** Milliseconds for the primary to take another list: one whose disk hangs takes none, and must not hold up what comes next. */
 const LIST_TIMEOUT = 10_000;
 
 /**
- * Keeps the pool of the read endpoint: decides at each look, then acts in the order that the promise needs.
+ * Keeps the pool of the read endpoint: decides by each new observation, then acts in the order that the promise needs.
  *
  * read-your-writes, for each replica: leaving is out of the pool, sessions confirmed cut, only then off the list that
  * commits wait for. Coming back is the opposite: on the list, the list proven in force, everything that was
  * acknowledged before then replayed, only then into the pool.
  */
 export class ReadPool {
-  /** What the health answers say; a replica that is not in here gets no session. */
+  /** The members of the pool, as HAProxy's health checks are answered; a replica that is not in here gets no session. */
   readonly members = new Set<string>();
   /** How often each node left the pool and its sessions were cut, since the agent was started. */
   readonly leaves = new Map<string, number>();
@@ -62,7 +69,7 @@ export class ReadPool {
   readonly #inForce = new Map<string, Lsn>();
   /** Which start of which primary the above was proven for. */
   #provenFor = "";
-  /** When this start of the primary first read that commits wait (its clock, milliseconds). */
+  /** When the server last read its configuration, as of the first proof under this start (its clock, milliseconds). */
   #ruleSince: number | undefined;
   /** Which reading of which primary's configuration `overrides` is of, and when it was looked at (our clock). */
   #overridesOf = { configuration: "", at: 0 };
@@ -70,7 +77,7 @@ export class ReadPool {
   /** Grows when the pool is closed or emptied: what is being put on the list by then does not come on it. */
   #emptied = 0;
   #closed = false;
-  /** One step at a time: the agent's looks and an operation may ask at once. */
+  /** One step at a time: the agent's loop and an operation may ask at once. */
   readonly #mutex = new Mutex();
   #listTurn: Promise<unknown> = Promise.resolve();
   /** Whether sessions may be left on a replica that is no member: at the start, and after an unconfirmed cut. */
@@ -80,7 +87,7 @@ export class ReadPool {
     this.#runtime = runtime;
     this.#route = route;
     this.#membership = new PoolMembership(runtime.log, runtime);
-    this.#writes = runtime.state.primary;
+    this.#writes = primaryName(runtime);
   }
 
   get eligibilities(): readonly Eligibility[] {
@@ -97,7 +104,10 @@ export class ReadPool {
     this.#writes = node;
   }
 
-  /** One decision over the newest observations, acted upon. @throws what HAProxy or the primary answer; the next look goes on. */
+  /**
+   * Decides once by the newest observations, and acts. @throws what HAProxy or the primary answer; the next step goes
+   * on from there
+   */
   async step(): Promise<void> {
     await this.#mutex.run(async () => await this.#step());
   }
@@ -146,7 +156,7 @@ export class ReadPool {
     const overrides = primary.use(
       async (session) => await commitOverrides(session, primary.files.synchronousFile),
     );
-    // A hung primary must not hold up what comes next: the next look asks again.
+    // A hung primary must not hold up what comes next: the next step asks again.
     const found = await within(OVERRIDES_TIMEOUT, primary.node.name, overrides).catch(() => undefined);
     if (!found) return;
     for (const one of found) {
@@ -209,7 +219,7 @@ export class ReadPool {
   async #stepReadYourWrites(eligible: ReadonlySet<string>): Promise<void> {
     const facts = factsOf(primaryOf(this.#runtime).observation);
     if (facts) {
-      const proof = `${this.#runtime.state.primary} ${facts.started_at} ${facts.processes_since}`;
+      const proof = `${primaryName(this.#runtime)} ${facts.started_at} ${facts.processes_since}`;
       // A primary that was restarted, be it by the crash of a session, began with another shared memory and other WAL
       // senders than the proof is of; another primary has a list of its own.
       if (proof !== this.#provenFor) {
@@ -251,7 +261,10 @@ export class ReadPool {
     await this.#routeNow();
   }
 
-  /** Returns when the sessions of all that left are confirmed gone. An error keeps them on the list; the next look tries again. */
+  /**
+   * Returns when the sessions of all that left are confirmed gone. An error keeps them on the list; the next step tries
+   * again.
+   */
   async #leave(names: readonly string[]): Promise<void> {
     for (const name of names) this.members.delete(name);
     if (names.length) this.#cutPending = true;
@@ -283,7 +296,7 @@ export class ReadPool {
   async #list(change: (names: readonly string[]) => readonly string[]): Promise<void> {
     const turn = this.#listTurn.then(async () => await this.#listNow(change));
     this.#listTurn = turn.catch(() => {});
-    await within(LIST_TIMEOUT, this.#runtime.state.primary, turn);
+    await within(LIST_TIMEOUT, primaryName(this.#runtime), turn);
   }
 
   async #listNow(change: (names: readonly string[]) => readonly string[]): Promise<void> {

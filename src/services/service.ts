@@ -14,7 +14,7 @@ export interface Service {
   readonly hold: Hold;
   /**
    * Whether it runs, also when another agent started it: by what the process left behind, never by a program's name.
-   * Asked at each look, so it costs little while the service runs.
+   * Called twice a second, so it costs little while the service runs.
    */
   find(): Promise<Found>;
   /** Starts it and returns when it answers. At `signal` what was begun is ended. */

@@ -4,7 +4,7 @@ import { OdooPgError } from "../errors.ts";
 import { ALTERED_FILE, alteredLines } from "../postgres/sql/altered-settings.ts";
 import { tryConfiguration, type StartFault } from "../postgres/trial.ts";
 import { readTextIfAny } from "../system/files/files.ts";
-import { readTextOfOthers } from "../system/files/folder.ts";
+import { readTextOfOthers } from "../system/files/held/by-path.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
 import type { Runtime } from "../members/runtime.ts";
 

@@ -11,7 +11,7 @@ export function retryDelay(failures: number): number {
   return failures === 0 ? 0 : Math.min(30_000, 1000 * 2 ** (failures - 1));
 }
 
-/** What is known of one service: starts that failed one after another, and since when it does not answer. */
+/** The supervisor's memory of one service: starts that failed in a row, and since when it does not answer. */
 interface Known {
   failures: number;
   retryAt: number;
@@ -22,7 +22,7 @@ interface Known {
 
 /**
  * Keeps services running, all by the same rules: one that is gone is started, ever less often while that fails, and one
- * that does not answer for HUNG_AFTER is ended, so that the next look starts it.
+ * that does not answer for HUNG_AFTER is ended, so that the next check starts it.
  */
 export class Supervisor {
   readonly #log: Log;
@@ -35,7 +35,7 @@ export class Supervisor {
     this.#clock = clock;
   }
 
-  /** One look at a service. Resolves when a start that it began has ended. Never rejects: failures are logged. */
+  /** Checks a service once. Resolves when a start that it began has ended. Never rejects: failures are logged. */
   async check(service: Service): Promise<void> {
     const known = this.#knownOf(service);
     // Not awaited: one that hangs must not hold up the supervision of the others.

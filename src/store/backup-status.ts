@@ -2,7 +2,7 @@ import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import { writeFileAtomic } from "../system/files/files.ts";
 import { damagedFile, inspectJsonFile } from "../system/files/json-file.ts";
-import { backupStatusSchema, type BackupStatus } from "../model/backup-report.ts";
+import { backupStatusSchema, type BackupStatus } from "../model/backups/backup-report.ts";
 
 function backupStatusFile(stateDir: string): string {
   return path.join(stateDir, "backup-status.json");
@@ -12,7 +12,7 @@ function backupStatusFile(stateDir: string): string {
 export interface BackupRecord {
   /** Undefined where there was none, or where its record is damaged. */
   readonly record: BackupStatus | undefined;
-  /** What is wrong with the file, which the next run replaces: nothing of it is used. */
+  /** Why the file cannot be used, as a sentence; the next run replaces it. Undefined where it is sound. */
   readonly damage?: string | undefined;
 }
 

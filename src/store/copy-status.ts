@@ -1,6 +1,6 @@
 import path from "node:path";
 import type { Layout } from "../config/layout.ts";
-import { copyStatusSchema, type CopyStatus } from "../model/copy-status.ts";
+import { copyStatusSchema, type CopyStatus } from "../model/backups/copy-status.ts";
 import { namesIn, writeFileAtomic } from "../system/files/files.ts";
 import { inspectJsonFile } from "../system/files/json-file.ts";
 

@@ -1,6 +1,6 @@
 import { nodeLayoutOf, type Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { parseBytes } from "../config/postgres-units.ts";
+import { parseBytes } from "../config/values/postgres-units.ts";
 import { settingsOf01 } from "../config/settings/earlier.ts";
 import { settingsToKeep, type Settings } from "../config/settings/table.ts";
 import { seeFigures } from "../postgres/figures.ts";

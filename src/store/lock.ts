@@ -1,10 +1,17 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import { createHash } from "node:crypto";
+import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { shellWord } from "../shell-word.ts";
-import { createExclusive, readTextIfAny, removeFile, writeFileAtomic } from "../system/files/files.ts";
+import {
+  createExclusive,
+  namesIn,
+  readTextIfAny,
+  removeFile,
+  writeFileAtomic,
+} from "../system/files/files.ts";
 import { damagedFile } from "../system/files/json-file.ts";
-import { processIdentity } from "../system/process/process.ts";
+import { isAlive, processIdentity } from "../system/process/process.ts";
 
 interface Holder {
   readonly pid: number;
@@ -45,7 +52,7 @@ async function lockText(pid: number): Promise<string> {
 export async function takeLock(lockFile: string, pid: number): Promise<void> {
   const own = await lockText(pid);
   for (;;) {
-    if (await createExclusive(lockFile, own)) return;
+    if (await createExclusive(lockFile, own)) return await removeLeft(lockFile);
     const text = await readTextIfAny(lockFile);
     // Given back in this moment.
     if (text === undefined) continue;
@@ -57,7 +64,27 @@ export async function takeLock(lockFile: string, pid: number): Promise<void> {
         next: nextStep`Wait for it to end, or look: ${odooPg("status")}`,
       });
     }
-    if (await takeOver(lockFile, text, own, pid)) return;
+    if (await takeOver(lockFile, text, own, pid)) return await removeLeft(lockFile);
+  }
+}
+
+/**
+ * Removes what others have left that were killed while they took the lock, which this process holds now: files that they
+ * began (named after their process id), and rights to replace a text that stands no more.
+ */
+async function removeLeft(lockFile: string): Promise<void> {
+  const folder = path.dirname(lockFile);
+  const begin = `${path.basename(lockFile)}.`;
+  for (const name of (await namesIn(folder)).filter((one) => one.startsWith(begin))) {
+    const file = path.join(folder, name);
+    const [, pid] =
+      /^(?:[0-9a-f]{16}\.)?(\d{1,10})\.\d+\.(?:new|tmp|new\.\d+\.\d+\.tmp)$/.exec(name.slice(begin.length)) ??
+      [];
+    const isLeft =
+      pid === undefined
+        ? /^[0-9a-f]{16}$/.test(name.slice(begin.length)) && (await lockHolder(file)) === undefined
+        : !isAlive(Number(pid));
+    if (isLeft) await removeFile(file);
   }
 }
 

@@ -11,7 +11,8 @@ import {
   type Owner,
   type WriteOptions,
 } from "../system/files/files.ts";
-import { inFolder, refuseChangesBy, type Folder } from "../system/files/folder.ts";
+import { refuseChangesBy } from "../system/files/held/changers.ts";
+import { inFolder, type Folder } from "../system/files/held/folder.ts";
 import { currentUser } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { parseJson } from "../system/files/json-file.ts";
@@ -75,7 +76,7 @@ const NAMES = ((): Readonly<
   };
 })();
 
-/** What is taken, and from which user. */
+/** A change of owner: what the servers' user has becomes ours. */
 interface Taking {
   /** With the servers' group. */
   readonly us: Owner;

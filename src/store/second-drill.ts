@@ -1,5 +1,5 @@
 import path from "node:path";
-import { secondDrillSchema, type SecondDrill } from "../model/second-drill.ts";
+import { secondDrillSchema, type SecondDrill } from "../model/backups/second-drill.ts";
 import { writeFileAtomic } from "../system/files/files.ts";
 import { inspectJsonFile } from "../system/files/json-file.ts";
 
@@ -19,6 +19,10 @@ export async function changeSecondDrill(
   changes: Partial<Omit<SecondDrill, "version">> & Pick<SecondDrill, "begun_at">,
 ): Promise<void> {
   const before = await readSecondDrill(stateDir);
-  const drill: SecondDrill = { version: 1, proven: null, failed: null, ...before, ...changes };
+  await writeSecondDrill(stateDir, { version: 1, proven: null, failed: null, ...before, ...changes });
+}
+
+/** Replaces what is known of drills. */
+export async function writeSecondDrill(stateDir: string, drill: SecondDrill): Promise<void> {
   await writeFileAtomic(drillFile(stateDir), `${JSON.stringify(drill, undefined, 2)}\n`, { mode: 0o644 });
 }

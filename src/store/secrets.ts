@@ -7,7 +7,7 @@ import { OdooPgError } from "../errors.ts";
 import type { RolePasswords } from "../odoo/roles.ts";
 import { passfilePath, renderPassfile } from "../postgres/render.ts";
 import { readTextIfAny, writeFileAtomic, writeFileIfChanged, type Owner } from "../system/files/files.ts";
-import { readTextOfOthers } from "../system/files/folder.ts";
+import { readTextOfOthers } from "../system/files/held/by-path.ts";
 
 /** Passwords that the configuration or the environment gives; those left out are generated once and kept. */
 export interface GivenPasswords {
@@ -40,7 +40,7 @@ export function generatePassword(): string {
 
 /**
  * A role's password as it is kept, or undefined when it has none. A file that is there and holds none is damaged, as by a
- * full disk: it is never a value. The superuser's is read by src/postgres/sql/superuser.ts.
+ * full disk: it is never a value. The superuser's is read by src/postgres/sql/access/superuser.ts.
  * @throws OdooPgError state_dir_unusable
  */
 export async function readPassword(
@@ -62,7 +62,10 @@ async function kept(layout: Layout, role: KeptPassword): Promise<string | undefi
   });
 }
 
-/** What is made again when its file is gone, and what only its owner knows. */
+/**
+ * The next step for a password file that cannot be used: a generated one is made again, a given one only its owner
+ * knows.
+ */
 function wayOut(role: KeptPassword, file: string): NextText {
   const remove = nextStep`${command("rm", file)} && ${odooPg("up")}`;
   if (role === "upstream") return nextStep`Give its password again (SLAVEPASSWORD), then: ${odooPg("up")}`;

@@ -1,6 +1,6 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import * as z from "zod";
-import type { Layout } from "../config/layout.ts";
+import { UPSTREAM, type Layout } from "../config/layout.ts";
 import { consistencySchema, resolvedConfigSchema, type Consistency } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { isBelievable, writeFileAtomic } from "../system/files/files.ts";
@@ -45,6 +45,21 @@ export const stateSchema = z.object({
   consistency: consistencySchema.optional(),
 });
 export type ClusterState = z.output<typeof stateSchema>;
+
+type Recorded = Pick<ClusterState, "primary">;
+
+/** The one of these nodes that the record names as the primary; undefined where somebody else or another host runs it. */
+export function recordedPrimary<Node extends { readonly name: string }>(
+  nodes: readonly Node[],
+  record: Recorded | undefined,
+): Node | undefined {
+  return nodes.find(({ name }) => name === record?.primary);
+}
+
+/** Whether the cluster follows a primary that somebody else runs. */
+export function followsUpstream(record: Recorded | undefined): boolean {
+  return record?.primary === UPSTREAM;
+}
 
 const DAMAGED = {
   code: "state_dir_unusable",

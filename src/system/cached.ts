@@ -1,13 +1,13 @@
 import { monotonic, within } from "./clock.ts";
 
-/** Milliseconds until a look that failed is tried again, where looks are rarer than that. */
+/** Milliseconds until a failed read is tried again, where `every` is longer. */
 const AGAIN_AFTER = 10_000;
 
 export interface CachedOptions<T> {
   readonly read: () => Promise<T>;
-  /** Milliseconds between two looks at most. */
+  /** Milliseconds for which a value is good: there is at most one read in this time. */
   readonly every: number;
-  /** Milliseconds that anybody waits for a look. One that hangs is waited for once only, and no second one is begun. */
+  /** Milliseconds from its beginning for which a read is waited for. While one hangs, none is begun, and nobody waits. */
   readonly timeout: number;
 }
 
@@ -16,7 +16,7 @@ export class Cached<T> {
   readonly #options: CachedOptions<T>;
   #last: T | undefined;
   #failed = false;
-  /** When the last look was begun (monotonic). */
+  /** When the last read was begun (monotonic). */
   #begun: number | undefined;
   #underWay: Promise<void> | undefined;
 
@@ -24,13 +24,13 @@ export class Cached<T> {
     this.#options = options;
   }
 
-  /** What is so now. Undefined when the look failed, or takes longer than its timeout. Never throws. */
+  /** The value, no older than `every`. Undefined when the read failed, or takes longer than its timeout. Never throws. */
   async now(): Promise<T | undefined> {
     this.#readIfDue();
     if (this.#underWay && this.#begun !== undefined) {
       const rest = this.#options.timeout - (monotonic() - this.#begun);
       if (rest <= 0) return undefined;
-      const ended = await within(rest, "a look", this.#underWay).then(
+      const ended = await within(rest, "a read", this.#underWay).then(
         () => true,
         () => false,
       );
@@ -39,21 +39,21 @@ export class Cached<T> {
     return this.#failed ? undefined : this.#last;
   }
 
-  /** What was seen last, at once; a look that is due is begun. Undefined before the first one ended well. */
+  /** The last value, at once; a read that is due is begun. Undefined before one has succeeded. */
   last(): T | undefined {
     this.#readIfDue();
     return this.#last;
   }
 
-  /** What was seen last; before anything was, the first look is waited for, at most `milliseconds`. Never throws. */
+  /** The last value; where there is none yet, the read is waited for, at most `milliseconds`. Never throws. */
   async lastOrFirst(milliseconds: number): Promise<T | undefined> {
     const seen = this.last();
     if (seen !== undefined || !this.#underWay) return seen;
-    await within(milliseconds, "a first look", this.#underWay).catch(() => {});
+    await within(milliseconds, "a first read", this.#underWay).catch(() => {});
     return this.#last;
   }
 
-  /** Has the next question begin a look, unless one was begun within `milliseconds`. */
+  /** Has the next call begin a read, unless one was begun within `milliseconds`. */
   refreshAfter(milliseconds: number): void {
     if (this.#begun !== undefined && monotonic() - this.#begun > milliseconds) this.#begun = undefined;
   }

@@ -1,5 +1,5 @@
 import { nextStep, odooPg, type NextText } from "../next-step.ts";
-import { setTimeout as timer } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as timer } from "node:timers/promises";
 import { OdooPgError } from "../errors.ts";
 
 /** Milliseconds since the epoch. */
@@ -21,6 +21,11 @@ export async function pause(milliseconds: number, signal?: AbortSignal): Promise
   await timer(milliseconds, undefined, signal ? { signal } : {});
 }
 
+/** Lets whatever else this program has to do go first, in the middle of much that does not wait for anything. */
+export async function letOthers(): Promise<void> {
+  await turn();
+}
+
 /** Calls `act` every `milliseconds` until the returned function is called. Never keeps the process alive. */
 export function every(milliseconds: number, act: () => void): () => void {
   const handle = setInterval(act, milliseconds);
@@ -28,7 +33,7 @@ export function every(milliseconds: number, act: () => void): () => void {
 }
 
 export interface Wait {
-  /** What is waited for, as the end of the sentence "Still waiting for …". */
+  /** Completes the sentence "Still waiting for …". */
   readonly what: string;
   /** Milliseconds until the wait is given up. */
   readonly timeout: number;

@@ -10,7 +10,7 @@ import {
 import path from "node:path";
 import { printable } from "../printable.ts";
 import { openOurs } from "./files/append.ts";
-import { Folder } from "./files/folder.ts";
+import { Folder } from "./files/held/folder.ts";
 import type { Owner } from "./files/rights.ts";
 
 export type Level = "info" | "warn" | "error";

@@ -74,7 +74,7 @@ export function endQuietlyWhenReaderLeaves(): void {
     if (error.code === "EPIPE") process.exit(0);
     throw error;
   });
-  // What is told on the way is not what is worked for: that goes on.
+  // Nobody reads the messages any more; the work goes on all the same.
   process.stderr.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
   });

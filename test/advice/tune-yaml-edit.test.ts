@@ -4,7 +4,7 @@ import { parse } from "yaml";
 import * as z from "zod";
 import { changedLines } from "../../src/advice/tune/line-diff.ts";
 import { withoutKey, withValues } from "../../src/advice/tune/yaml-edit.ts";
-import { exampleFile } from "../../src/config/example.ts";
+import { exampleFile } from "../../src/config/documents/example.ts";
 
 const wanted = new Map([
   ["shared_buffers", "1GB"],

@@ -1,32 +1,16 @@
 import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { odooPg } from "../../src/next-step.ts";
 import { channelsOf, type Channel, type ChannelName } from "../../src/alarms/channels.ts";
-import { messageSchema, type AlarmMessage } from "../../src/alarms/message.ts";
+import { messageSchema } from "../../src/alarms/message.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { freePort } from "../support/ports.ts";
 import { httpReceiver } from "../support/http-receiver.ts";
 import { smtpServer } from "../support/smtp-server.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { PRIMARY_DOWN } from "./primary-down.ts";
 
-const message: AlarmMessage = {
-  version: 1,
-  id: "prod:primary_down:pg1:1795316400000:begins",
-  event: "begins",
-  cluster: "prod",
-  host: "db1",
-  rule: "primary_down",
-  severity: "critical",
-  subject: "pg1",
-  text: "pg1, the primary, is not running: nothing can be written.",
-  next: "odoo-pg logs pg1",
-  next_step: [odooPg("logs", "pg1")],
-  more: "/clone/dist/odoo-pg status --full",
-  at: "2026-11-22T03:00:15.000Z",
-  since: "2026-11-22T03:00:00.000Z",
-  on: { critical: 1, warning: 0 },
-};
+const message = PRIMARY_DOWN;
 
 function secretFile(text: string): string {
   const file = join(temporaryFolder(), "secret");

@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { odooPg } from "../../src/next-step.ts";
 import {
   headline,
   healthchecksSignal,
@@ -11,24 +10,9 @@ import {
 } from "../../src/alarms/forms.ts";
 import { composed } from "../../src/system/network/smtp.ts";
 import type { AlarmMessage } from "../../src/alarms/message.ts";
+import { PRIMARY_DOWN } from "./primary-down.ts";
 
-const message: AlarmMessage = {
-  version: 1,
-  id: "prod:primary_down:pg1:1795316400000:begins",
-  event: "begins",
-  cluster: "prod",
-  host: "db1",
-  rule: "primary_down",
-  severity: "critical",
-  subject: "pg1",
-  text: "pg1, the primary, is not running: nothing can be written.",
-  next: "odoo-pg logs pg1",
-  next_step: [odooPg("logs", "pg1")],
-  more: "/clone/dist/odoo-pg status --full",
-  at: "2026-11-22T03:00:15.000Z",
-  since: "2026-11-22T03:00:00.000Z",
-  on: { critical: 1, warning: 2 },
-};
+const message: AlarmMessage = { ...PRIMARY_DOWN, on: { critical: 1, warning: 2 } };
 
 test("the plain text says what is so, what to do, where, when, and what else is on", () => {
   expect(plainText(message)).toBe(

@@ -23,6 +23,7 @@ describe("what pgBackRest tells of a repository", () => {
         stopped_at: "2026-11-28T17:07:38.000Z",
         stop_lsn: "0/4000100",
         timeline: 1,
+        archive_start: "000000010000000000000004",
         database_bytes: 30529359,
         repository_bytes: 3765045,
       },

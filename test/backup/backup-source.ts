@@ -4,7 +4,7 @@ import type { Progress } from "../../src/progress.ts";
 import { type CataloguedBackup, readCatalogue } from "../../src/backup/catalogue.ts";
 import { databasesNamed } from "../../src/backup/databases.ts";
 import { placeOf } from "../../src/backup/place.ts";
-import type { DatabaseResult, RunReport } from "../../src/model/backup-report.ts";
+import type { DatabaseResult, RunReport } from "../../src/model/backups/backup-report.ts";
 import { backUpDatabases, withBackupLock } from "../../src/runs/run.ts";
 import type { BackupSource } from "../../src/backup/source.ts";
 import { SoundFiles, type Verified, verifyBackup } from "../../src/backup/verify.ts";

@@ -1,9 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { backupStatusSchema, runReportSchema } from "../../src/model/backup-report.ts";
+import { backupStatusSchema, runReportSchema } from "../../src/model/backups/backup-report.ts";
 import type { Credentials } from "../../src/system/sql/sql.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, type OdooDatabase } from "../support/odoo-database.ts";
@@ -251,6 +260,16 @@ describe("backup commands", () => {
       odoo: { filestore: join(cluster.folder, "filestore") },
     });
     expect((await cluster.run(["backup", "create", "shop"])).exitCode).toBe(1);
+    // Commands run in this process: the list of attachments that was begun is not left open.
+    const held = existsSync("/proc/self/fd") ? readdirSync("/proc/self/fd") : [];
+    const files = held.map((fd) => {
+      try {
+        return readlinkSync(join("/proc/self/fd", fd));
+      } catch {
+        return "";
+      }
+    });
+    expect(files.filter((file) => file.startsWith(place))).toEqual([]);
     expect(runReportSchema.parse(JSON.parse(readFileSync(`${told}.failure`, "utf8"))).ok).toBe(false);
     expect(
       runReportSchema

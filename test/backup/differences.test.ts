@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { messageSchema } from "../../src/alarms/message.ts";
 import { contentsSchema, objectsIn } from "../../src/backup/contents/contents.ts";
-import { runReportSchema } from "../../src/model/backup-report.ts";
+import { runReportSchema } from "../../src/model/backups/backup-report.ts";
 import { examine } from "../advice/following.ts";
 import { Principal } from "../console/visitor.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";

@@ -1,6 +1,6 @@
 import type { CataloguedBackup } from "../../src/backup/catalogue.ts";
 import { NO_CHECKS } from "../../src/backup/manifest.ts";
-import type { BackupStatus } from "../../src/model/backup-report.ts";
+import type { BackupStatus } from "../../src/model/backups/backup-report.ts";
 
 /** A day of January. */
 export const day = (number: number): string => `2026-01-${String(number).padStart(2, "0")}T03:00:00.000Z`;

@@ -2,9 +2,9 @@ import { array, assert, constantFrom, integer, property, record } from "fast-che
 import { describe, expect, test } from "vitest";
 import type { CataloguedBackup } from "../../src/backup/catalogue.ts";
 import { NO_CHECKS } from "../../src/backup/manifest.ts";
-import type { BackupStatus, DatabaseProof } from "../../src/model/backup-report.ts";
+import type { BackupStatus, DatabaseProof } from "../../src/model/backups/backup-report.ts";
 import { roundOf } from "../../src/backup/round.ts";
-import { nextTime, parseSchedule } from "../../src/config/cron.ts";
+import { nextTime, parseSchedule } from "../../src/config/values/cron.ts";
 import { configSchema } from "../../src/config/schema.ts";
 import { backupOf, recordOf } from "./records.ts";
 

@@ -2,7 +2,7 @@ import { assert, integer, property, string } from "fast-check";
 import { describe, expect, test } from "vitest";
 import { differencesText } from "../../src/backup/contents/differences.ts";
 import { checksSchema } from "../../src/backup/manifest.ts";
-import { backupStatusSchema } from "../../src/model/backup-report.ts";
+import { backupStatusSchema } from "../../src/model/backups/backup-report.ts";
 import { restoreFailed } from "../../src/restore/loading/filling.ts";
 import { folded, OdooPgError } from "../../src/errors.ts";
 import { oneLine } from "../../src/printable.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { CataloguedBackup } from "../../src/backup/catalogue.ts";
-import { knownProofs, proofsAfter } from "../../src/cluster/proofs.ts";
-import type { DatabaseProof, RunReport } from "../../src/model/backup-report.ts";
+import { knownProofs, proofsAfter } from "../../src/cluster/backups/proofs.ts";
+import type { DatabaseProof, RunReport } from "../../src/model/backups/backup-report.ts";
 import { backupOf as backup, day, recordOf as record } from "../backup/records.ts";
 
 function run(kind: "backup" | "drill", at: number, results: readonly [CataloguedBackup, "ok" | "failed"][]) {

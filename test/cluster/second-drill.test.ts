@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { rotationSkippedSince, rotationWarnings } from "../../src/cluster/rotation.ts";
-import { provenSecondOf, provenWords, secondDrillWarnings } from "../../src/cluster/second-drill.ts";
-import type { ArchiveStatus } from "../../src/model/archive-status.ts";
-import type { SecondDrill } from "../../src/model/second-drill.ts";
+import { rotationSkippedSince, rotationWarnings } from "../../src/cluster/backups/rotation.ts";
+import { provenSecondOf, provenWords, secondDrillWarnings } from "../../src/cluster/backups/second-drill.ts";
+import type { ArchiveStatus } from "../../src/model/backups/archive-status.ts";
+import type { SecondDrill } from "../../src/model/backups/second-drill.ts";
 import { NOW } from "../support/observations.ts";
 
 const DAY = 86_400_000;

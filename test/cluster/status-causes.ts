@@ -1,12 +1,12 @@
 import { odooPg } from "../../src/next-step.ts";
-import type { CopyStatus } from "../../src/model/copy-status.ts";
-import type { KeptAttachments } from "../../src/model/kept-attachments.ts";
-import type { Archiving } from "../../src/model/archive-status.ts";
+import type { CopyStatus } from "../../src/model/backups/copy-status.ts";
+import type { KeptAttachments } from "../../src/model/backups/kept-attachments.ts";
+import type { Archiving } from "../../src/model/backups/archive-status.ts";
 import type { ServerFacts } from "../../src/model/observation.ts";
 import type { StatusInput } from "../../src/cluster/view.ts";
 import type { HOSTS } from "../../src/model/troubles/hosts.ts";
 import type { WarningCode } from "../../src/model/troubles/troubles.ts";
-import type { BackupStatus, RunReport } from "../../src/model/backup-report.ts";
+import type { BackupStatus, RunReport } from "../../src/model/backups/backup-report.ts";
 import {
   account,
   agentOf,

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { odooPg } from "../../src/next-step.ts";
 import { sheet } from "../../src/cli/cluster/sheet.ts";
 import { mistakeIn } from "../support/command-lines.ts";
-import type { DatabaseProof } from "../../src/model/backup-report.ts";
+import type { DatabaseProof } from "../../src/model/backups/backup-report.ts";
 import { statusDocumentSchema, type StatusDocument } from "../../src/cluster/documents/status.ts";
 import { passesAtStart } from "../../src/cluster/commit-rules.ts";
 import { statusOf } from "../../src/cluster/status.ts";

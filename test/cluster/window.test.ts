@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { archiveWarnings } from "../../src/cluster/backups/archive.ts";
 import {
   archivedBefore,
   basesFor,
@@ -9,7 +10,7 @@ import {
   segmentsWaiting,
   windowOf,
   type Kept,
-} from "../../src/cluster/window.ts";
+} from "../../src/cluster/backups/window.ts";
 import { primaryFacts } from "../support/observations.ts";
 
 const T0 = Date.parse("2026-11-21T00:00:00Z");
@@ -189,6 +190,27 @@ describe("WAL that waits", () => {
     expect(segmentsWaiting({ ...facts, archiver: begun })).toBe(0);
     expect(segmentsWaiting({ ...facts, timeline: 2 })).toBe(0);
     expect(segmentsWaiting({ ...facts, archiver: null })).toBe(0);
+  });
+
+  test("is told of where some waits and none was archived for minutes, as where a disk hangs", () => {
+    const archiver = {
+      last_archived_wal: "000000010000000000000003",
+      last_failed_wal: null,
+      last_failed_at: null,
+    };
+    const codes = (current_lsn: bigint, ago: number): string[] => {
+      const facts = primaryFacts({
+        timeline: 1,
+        current_lsn,
+        archiver: { ...archiver, last_archived_at: 0 },
+      });
+      const primary = { name: "h1", facts: { ...facts, now: ago } };
+      return archiveWarnings({ enabled: true, primary }).map(({ code }) => code);
+    };
+    expect(codes(0x6000010n, 200_000)).toEqual(["archiver_late"]);
+    expect(codes(0x6000010n, 100_000)).toEqual([]);
+    // One that was finished after a quiet time is archived at this moment.
+    expect(codes(0x5000010n, 200_000)).toEqual([]);
   });
 
   test("is given up before it takes half of what would be free", () => {

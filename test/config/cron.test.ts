@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { nextTime, parseSchedule, type Schedule, scheduleProblem } from "../../src/config/cron.ts";
+import { nextTime, parseSchedule, type Schedule, scheduleProblem } from "../../src/config/values/cron.ts";
 
 function schedule(text: string): Schedule {
   const parsed = parseSchedule(text);

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { documents } from "../../scripts/docs.ts";
-import { exampleFile } from "../../src/config/example.ts";
+import { exampleFile } from "../../src/config/documents/example.ts";
 import { resolveEnvironment, resolveText } from "./sources.ts";
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { endpointHost, networkProblem } from "../../src/config/addresses.ts";
-import { formatBytes, parseBytes } from "../../src/config/postgres-units.ts";
+import { endpointHost, networkProblem } from "../../src/config/values/addresses.ts";
+import { formatBytes, parseBytes } from "../../src/config/values/postgres-units.ts";
 import { resolveText } from "./sources.ts";
 
 test("sizes are read in PostgreSQL's units", () => {

@@ -5,7 +5,7 @@ import { parse } from "yaml";
 import * as z from "zod";
 import { renderHostsExample } from "../../src/container/compose-hosts.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
-import { unfitForHosts } from "../../src/hosts/decisions/configure.ts";
+import { unfitForHosts } from "../../src/hosts/decisions/settings/configure.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

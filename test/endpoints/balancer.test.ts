@@ -235,6 +235,16 @@ describe("no connection is refused", () => {
     expect(new Set(await stop())).toEqual(new Set(["pg1", "pg2", "pg3"]));
   });
 
+  test("when a replica leaves the pool while a client logs in there, which takes a busy machine a second", async () => {
+    const { balancer, input, nodes } = await running();
+    nodes[1].answer("slow");
+    nodes[2].answer("slow");
+    const loggingIn = visit(input.read.port);
+    await waitFor("it to be led there", () => nodes[1].sessions() + nodes[2].sessions() === 1);
+    await balancer.route({ primary: "pg1", pool: [] });
+    expect((await loggingIn).node).toMatch(/^pg[23]$/);
+  });
+
   test("when a replica has died and nobody has told HAProxy", async () => {
     const { input, nodes } = await running();
     await nodes[1].kill();
@@ -304,6 +314,44 @@ describe("a client waits", () => {
     },
   );
 
+  test("instead of being led to a server that is about to be stopped, until it is let in or has waited for some time", async () => {
+    const { balancer, program, input, nodes } = await bench();
+    await balancer.ensure(program, { ...input, gate: { ...input.gate, waitSeconds: 2 } });
+    await balancer.route({ primary: "pg1", pool: ["pg2"] });
+    const [session, loggingIn] = [await visit(input.write.port), visit(input.write.port)];
+    await waitFor("it to be led there", () => nodes[0].sessions() === 2);
+    // Longer than a client waits at all: it counts no longer than half of that.
+    await balancer.holdNew("pg1", 60_000);
+    expect((await loggingIn).node).toBe("pg1");
+    const held = visit(input.write.port);
+    await waitFor("it waits", async () => (await balancer.waiting()).write.clients === 1);
+    expect(await answering(input.read.port, 2)).toEqual(["pg2", "pg2"]);
+    expect(await session.echoes()).toBe(true);
+    expect((await held).node).toBe("pg1");
+
+    await balancer.holdNew("pg1", 60_000);
+    const next = visit(input.write.port);
+    await waitFor("it waits", async () => (await balancer.waiting()).write.clients === 1);
+    await balancer.holdNew("pg1", 0);
+    expect((await next).node).toBe("pg1");
+    // Where they are led to another one meanwhile, nothing need be said.
+    await balancer.holdNew("pg1", 60_000);
+    await balancer.route({ primary: "pg3", pool: [] });
+    expect(await answering(input.write.port, 1)).toEqual(["pg3"]);
+  });
+
+  test("instead of being led to one that was asked just before", async () => {
+    const { balancer, input, nodes } = await running();
+    nodes[0].answer("slow");
+    const waiting = visit(input.write.port);
+    await waitFor("its question is on the way", async () => (await balancer.waiting()).write.clients === 1);
+    await balancer.holdNew("pg1", 60_000);
+    await waitFor("it to have waited", async () => (await balancer.waiting()).write.longest_seconds > 1);
+    expect(nodes[0].sessions()).toBe(0);
+    await balancer.holdNew("pg1", 0);
+    expect((await waiting).node).toBe("pg1");
+  });
+
   test("for no server that refuses for another reason: that is the client's to be told", async () => {
     const { input, nodes } = await running();
     nodes[0].answer("refusing");
@@ -325,6 +373,22 @@ describe("a client waits", () => {
     inside[0]?.close();
     await Promise.all(coming);
     expect(order).toEqual([1, 2, 3]);
+  });
+
+  test("while others hold all connections of the server but a few, of which each is given once", async () => {
+    const { balancer, program, input, nodes } = await bench();
+    await balancer.ensure(program, { ...input, gate: { ...input.gate, sessions: { pg1: 30 } } });
+    await balancer.route({ primary: "pg1", pool: [] });
+    await balancer.tellOthers(new Map([["pg1", 28]]));
+    const coming = Array.from({ length: 20 }, async () => await visit(input.write.port));
+    await waitFor("the others wait", async () => (await balancer.waiting()).write.clients === 18);
+    expect(nodes[0].sessions()).toBe(2);
+    const first = await Promise.race(coming);
+    first.close();
+    await waitFor("one takes its place", async () => (await balancer.waiting()).write.clients === 17);
+    expect(nodes[0].sessions()).toBe(2);
+    await balancer.tellOthers(new Map([["pg1", 0]]));
+    expect(new Set((await Promise.all(coming)).map(({ node }) => node))).toEqual(new Set(["pg1"]));
   });
 
   test("and is told in PostgreSQL's protocol when it has waited too long, encrypted or not", async () => {

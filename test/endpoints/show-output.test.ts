@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { parseProcesses, parseServers, parseSessions } from "../../src/endpoints/show-output.ts";
+import {
+  parseProcesses,
+  parseServers,
+  parseSessions,
+  parseSlowestAnswer,
+} from "../../src/endpoints/show-output.ts";
 
 describe("show proc", () => {
   test("is read as HAProxy 2.4 prints it, with the relative process id", () => {
@@ -98,6 +103,12 @@ describe("show sess", () => {
       session("0x7feab8046460", "read_endpoint", "read", "pg2", false),
       session("0x56469aff6bd0", "GLOBAL", "<NONE>", "<none>", true),
     ]);
+  });
+
+  test("of the servers' answers to the gate the slowest counts, and a gate that knows no such question has none", () => {
+    expect(parseSlowestAnswer("pg1,12\npg2,340\n\n")).toBe(340);
+    expect(parseSlowestAnswer("\n")).toBe(0);
+    expect(parseSlowestAnswer("Unknown command: 'show odoo-pg answers', but maybe one of …\n")).toBe(0);
   });
 
   test("a session whose state cannot be told counts as one without a server yet", () => {

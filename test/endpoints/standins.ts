@@ -15,6 +15,10 @@ import { temporaryFolder } from "../support/temporary-folder.ts";
 /** Milliseconds that a login takes. */
 const LOGIN_MS = 30;
 
+/** Milliseconds until a slow server answers the gate, and for a login there. */
+const SLOW_MS = 500;
+const SLOW_LOGIN_MS = 700;
+
 /** What PostgreSQL's clients say first: a startup packet, here without parameters. */
 export const STARTUP = Buffer.from("000000090003000000", "hex");
 
@@ -26,8 +30,10 @@ function refusal(code: string): Buffer {
 }
 
 /** What the gate is told: a request for a password, or why not; a server that hangs says nothing. */
+const ACCEPTING = Buffer.from("520000000c0000000500000000", "hex");
 const ANSWERS = {
-  accepting: Buffer.from("520000000c0000000500000000", "hex"),
+  accepting: ACCEPTING,
+  slow: ACCEPTING,
   starting: refusal("57P03"),
   full: refusal("53300"),
   refusing: refusal("28000"),
@@ -70,14 +76,18 @@ function standin(name: string, port: number): Standin {
         let login: NodeJS.Timeout | undefined;
         socket.once("data", (word) => {
           if (word.includes(GATE_APPLICATION)) {
-            socket.write(ANSWERS[answer]);
+            if (answer === "slow") setTimeout(() => socket.write(ACCEPTING), SLOW_MS);
+            else socket.write(ANSWERS[answer]);
             return;
           }
           clients.add(socket);
-          login = setTimeout(() => {
-            socket.write(`${name}\n`);
-            socket.on("data", (data) => socket.write(data));
-          }, LOGIN_MS);
+          login = setTimeout(
+            () => {
+              socket.write(`${name}\n`);
+              socket.on("data", (data) => socket.write(data));
+            },
+            answer === "slow" ? SLOW_LOGIN_MS : LOGIN_MS,
+          );
         });
         socket.on("close", () => clearTimeout(login));
       });

@@ -69,17 +69,24 @@ test("whichever step fails, its error is told, and what was begun is undone by w
 
 test("before the record the old primary is what it was; after it, only what was held is let go", async () => {
   const { acted } = await carriedOut(({ kind }) => kind === "await_replay");
-  expect(acted.slice(-7).map(({ kind }) => kind)).toEqual([
+  expect(acted.slice(-8).map(({ kind }) => kind)).toEqual([
     "await_replay",
     "start",
     "reopen_writes",
     "reopen_pool",
+    "let_in_new_clients",
     "release",
     "release",
     "drop_slots",
   ]);
   const { acted: later } = await carriedOut(({ kind }) => kind === "promote");
-  expect(later.slice(-4).map(({ kind }) => kind)).toEqual(["promote", "reopen_pool", "release", "release"]);
+  expect(later.slice(-5).map(({ kind }) => kind)).toEqual([
+    "promote",
+    "reopen_pool",
+    "let_in_new_clients",
+    "release",
+    "release",
+  ]);
 });
 
 test("an undo that fails is told and keeps nothing else from being undone", async () => {

@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { awaitStreaming, bringUpServers } from "../../src/agent/bring-up.ts";
+import { awaitStreaming, bringUpServers } from "../../src/agent/up-and-down/bring-up.ts";
 import { carryOutSteps } from "../../src/failover/carry-out.ts";
 import type { PrimaryChange } from "../../src/failover/failover.ts";
 import { ManualEffects } from "../../src/failover/manual/effects.ts";
@@ -15,8 +15,9 @@ import { throwawayRuntime } from "../members/throwaway-runtime.ts";
 import { throwawayNodes } from "../postgres/throwaway-node.ts";
 import { waitFor } from "../support/wait.ts";
 
-/** No pooler. */
-const clients = { pause: async () => {}, resume: async () => {} };
+/** No endpoints. */
+const nothing = async (): Promise<void> => await Promise.resolve();
+const clients = { pause: nothing, resume: nothing, holdNew: nothing, letInNew: nothing };
 const progress = { step: () => {}, bytes: () => {}, note: () => {} };
 let runtime: Runtime;
 let pool: ReadPool;

@@ -23,6 +23,8 @@ export interface NodeProcesses {
   /** The link to the primary is a black hole: the receiver hears nothing and answers nothing, the server goes on. */
   readonly cutLink: () => void;
   readonly mendLink: () => void;
+  /** What archives its WAL hangs, until `thaw`. */
+  readonly hangArchiver: () => void;
 }
 
 /** Processes are found from postmaster.pid and their parents, never by name alone. */
@@ -74,6 +76,12 @@ export function nodeProcesses(cluster: ThrowawayCluster, node: string): NodeProc
       stop(receivers);
     },
     mendLink: go,
+    hangArchiver() {
+      atEnd(go);
+      const archivers = childrenOf(pid()).filter((child) => commandOf(child).includes("archiver"));
+      if (archivers.length === 0) throw new Error(`${node} has no archiver`);
+      stop(archivers);
+    },
   };
 }
 

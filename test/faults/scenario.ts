@@ -47,6 +47,8 @@ export interface ScenarioOptions {
   readonly maxLag?: string;
   /** Of both endpoints. */
   readonly pooling?: "none" | "transaction";
+  /** Seconds that a client waits at an endpoint. */
+  readonly waitSeconds?: number;
   readonly parameters?: Readonly<Record<string, string>>;
   /** Called before the first `up`. */
   readonly prepare?: (cluster: ThrowawayCluster) => Promise<void> | void;
@@ -59,6 +61,7 @@ export async function scenario(options: ScenarioOptions = {}): Promise<Scenario>
     nodes,
     config: {
       endpoints: {
+        ...(options.waitSeconds === undefined ? {} : { wait_seconds: options.waitSeconds }),
         read: { consistency, pooling, ...(maxLag === undefined ? {} : { max_lag: maxLag }) },
         write: { pooling },
       },

@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
+import { comers } from "./comers.ts";
 import { figure, seconds } from "./figures.ts";
 import { childrenOf } from "./node-processes.ts";
 import { scenario } from "./scenario.ts";
@@ -48,6 +49,31 @@ describe("Switchover", () => {
       "0 acknowledged rows lost, one primary at any time",
       `0 of ${ledger.commits.length} lost; longest gaps between two commits ${gaps.map(seconds).join(", ")}`,
     );
+  });
+
+  test("who connects anew for each transaction sees nothing of it but that it waits, nor of a restart by up", async () => {
+    const { cluster, step, until, succeeds, healthy, value } = await scenario({
+      consistency: "read-your-writes",
+    });
+    const coming = [comers(cluster, "write", 3), comers(cluster, "read", 3)];
+    const served = (): number => coming.reduce((sum, { served: { length } }) => sum + length, 0);
+    await until("clients to be served", () => served() > 20);
+    await step("to pg2", async () => await succeeds("switchover", "--to", "pg2"));
+    await healthy();
+    cluster.configure({ postgres: { parameters: { max_wal_senders: "17" } } });
+    await step("up", async () => await succeeds("up"));
+    await healthy();
+    for (const name of ["pg1", "pg2"] as const) expect(await value(name, "SHOW max_wal_senders")).toBe("17");
+    for (const { stop } of coming) await stop();
+    const failures = coming.flatMap(({ failures: some }) =>
+      some.map(({ code, message }) => `${code} ${message}`),
+    );
+    figure(
+      "Clients that connect anew for each transaction, during a switchover and a restart by `up` (read-your-writes)",
+      "each of them is served",
+      `${failures.length} of ${served() + failures.length} were not served`,
+    );
+    expect(failures).toEqual([]);
   });
 
   test("a promotion that fails after it was recorded is finished by the agent", async () => {

@@ -22,6 +22,21 @@ async function goOn({ served }: Comers, count = CLIENTS): Promise<void> {
   );
 }
 
+/** Until the agent has looked at the primary so many times: at the second it has told HAProxy what it saw at the first. */
+async function agentLooks(times: number): Promise<void> {
+  const session = await shared.cluster.session("pg1");
+  const looks = new Set<unknown>();
+  await waitFor("the agent to look", async () => {
+    looks.add(
+      await session.value(
+        "SELECT max(query_start)::text FROM pg_stat_activity WHERE application_name = 'odoo-pg agent'",
+      ),
+    );
+    return looks.size > times;
+  });
+  await session.close();
+}
+
 /**
  * What happens to the primary is seen only by those who are connected, or just being connected, when it happens: each
  * client is cut once at most, and comes back without a refusal.
@@ -97,6 +112,31 @@ test("with more clients than the server takes nobody is refused, and status show
   await goOn(clients, 5);
   await clients.stop();
   expect(clients.failures).toEqual([]);
+});
+
+test("nobody is refused while direct sessions hold all connections but those of superusers", async () => {
+  const { cluster, until, warned, healthy } = shared;
+  const held: Awaited<ReturnType<typeof cluster.session>>[] = [];
+  const isFull = (error: unknown): boolean => Reflect.get(Object(error), "code") === "53300";
+  for (;;) {
+    const session = await cluster.session("pg1", "odoo").catch((error: unknown) => {
+      if (isFull(error)) return undefined;
+      throw error;
+    });
+    if (!session) break;
+    held.push(session);
+  }
+  await warned("connections_nearly_used", "pg1");
+  await agentLooks(2);
+  const clients = comers(cluster, "write", CLIENTS);
+  await until("they wait", async () => (await cluster.status()).endpoints.write.waiting?.clients === CLIENTS);
+  for (const session of held.splice(0, 8)) await session.close();
+  await goOn(clients);
+  for (const session of held) await session.close();
+  await goOn(clients);
+  await clients.stop();
+  expect(clients.failures).toEqual([]);
+  await healthy();
 });
 
 test("who waits when HAProxy is reloaded is served by the new one, and who is connected stays so", async () => {

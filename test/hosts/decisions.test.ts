@@ -3,13 +3,13 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
 import type { Config } from "../../src/config/schema.ts";
-import { isPrimarys, mayGoAside } from "../../src/hosts/decisions/aside.ts";
-import { askerOf } from "../../src/hosts/decisions/asker.ts";
+import { isPrimarys, mayGoAside } from "../../src/hosts/decisions/primary/aside.ts";
+import { askerOf } from "../../src/hosts/decisions/certificates/asker.ts";
 import { makesBackups, newestBackupElsewhere, sayBackups } from "../../src/hosts/decisions/backups.ts";
-import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificate.ts";
-import { leastMachine } from "../../src/hosts/decisions/least-machine.ts";
-import { memberStart } from "../../src/hosts/decisions/member-start.ts";
-import { dynamicChange } from "../../src/hosts/decisions/dynamic.ts";
+import { endsSoon, isToBeRenewed } from "../../src/hosts/decisions/certificates/certificate.ts";
+import { leastMachine } from "../../src/hosts/decisions/settings/least-machine.ts";
+import { memberStart } from "../../src/hosts/decisions/store/member-start.ts";
+import { dynamicChange } from "../../src/hosts/decisions/settings/dynamic.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../src/hosts/joining/joining.ts";
 import { isAtLeast } from "../../src/hosts/programs/programs.ts";
 import type { DataDirectory } from "../../src/postgres/data-directory.ts";
@@ -20,20 +20,21 @@ import {
   refuseChanges,
   unfitForHosts,
   withChanges,
-} from "../../src/hosts/decisions/configure.ts";
-import { decideFailover } from "../../src/hosts/decisions/failover.ts";
-import { planRestart } from "../../src/hosts/decisions/restart.ts";
-import { extended, rightByKey, rightByPatroni } from "../../src/hosts/decisions/right.ts";
-import { readsFrom, writesTo } from "../../src/hosts/decisions/routing.ts";
+} from "../../src/hosts/decisions/settings/configure.ts";
+import { decideFailover } from "../../src/hosts/decisions/primary/failover.ts";
+import { planRestart } from "../../src/hosts/decisions/settings/restart.ts";
+import { extended, rightByKey, rightByPatroni } from "../../src/hosts/decisions/primary/right.ts";
+import { readsFrom, writesTo } from "../../src/hosts/decisions/primary/routing.ts";
 import { hostWarnings, ownWarnings } from "../../src/hosts/decisions/host-warnings.ts";
-import { hostReportSchema, type HostsStatus } from "../../src/hosts/documents/report.ts";
-import { careFor, type CaredMember } from "../../src/hosts/decisions/store-care.ts";
-import { decideSwitchover } from "../../src/hosts/decisions/switchover.ts";
+import { type HostsStatus } from "../../src/hosts/documents/report.ts";
+import { careFor, type CaredMember, leadElsewhere } from "../../src/hosts/decisions/store/store-care.ts";
+import { decideSwitchover } from "../../src/hosts/decisions/primary/switchover.ts";
 import { viewOfStore, type StoreView } from "../../src/hosts/documents/store-view.ts";
-import { failoverVerdict } from "../../src/hosts/decisions/verdict.ts";
+import { failoverVerdict } from "../../src/hosts/decisions/primary/verdict.ts";
 import { warning, warningInDocument } from "../../src/model/warnings.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { primaryFacts, replicaFacts, seen, silent } from "../support/observations.ts";
+import { reportingHost } from "./standins.ts";
 
 const config: Config = resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] });
 const database = (number: number): Host => ({
@@ -63,6 +64,7 @@ const storeOf = (changes: Partial<StoreView> = {}): StoreView => ({
   paused: false,
   written: undefined,
   dynamic: undefined,
+  history: [],
   members: new Map(),
   ...changes,
 });
@@ -369,14 +371,16 @@ describe("what Patroni is told", () => {
       synchronous_node_count: 2,
       failsafe_mode: true,
       primary_start_timeout: 0,
+      primary_stop_timeout: 8,
       slots: { h1: {}, h2: {}, h3: {} },
     });
   });
 
-  test("alone, a server that crashed is waited for", () => {
+  test("alone, a server that crashed is waited for, and one that stops", () => {
     expect(patroniDynamic(["h1"], {})).toMatchObject({
       synchronous_node_count: 1,
       primary_start_timeout: 300,
+      primary_stop_timeout: 0,
     });
   });
 
@@ -524,8 +528,11 @@ describe("a changed configuration", () => {
 
   test("that several hosts cannot have says why", () => {
     expect(unfitForHosts(config)).toBeUndefined();
+    const upstream = { host: "192.0.2.9", port: 5432, user: "replicator", hot_standby: true };
+    expect(unfitForHosts({ ...config, upstream })?.write).toBe("no `upstream`");
+    // Each host with a database keeps a copy of the repository.
     const backup = { ...config.backup, any_second: { ...config.backup.any_second, enabled: true } };
-    expect(unfitForHosts({ ...config, backup })?.why).toMatch(/any_second/);
+    expect(unfitForHosts({ ...config, backup })).toBeUndefined();
   });
 });
 
@@ -542,18 +549,18 @@ describe("care of the store", () => {
     isFull: false,
     ...changes,
   });
-  const input = { quota: 256 * MB, primary: "10.0.0.2", witnesses: ["10.0.0.3"] };
+  const quota = 256 * MB;
   const three = [member(1), member(2), member(3)];
 
   test("none where all is well", () => {
-    expect(careFor(three, input)).toBeUndefined();
+    expect(careFor(three, quota)).toBeUndefined();
   });
 
   test("a file that is mostly empty is made smaller, that of who leads last", () => {
     const sparse = { bytes: 100 * MB, inUse: 10 * MB };
     const members = [member(1, sparse), member(2, sparse), member(3)];
-    expect(careFor(members, input)).toEqual({ kind: "defragment", address: "10.0.0.2" });
-    expect(careFor([member(1, sparse), member(2), member(3)], input)).toEqual({
+    expect(careFor(members, quota)).toEqual({ kind: "defragment", address: "10.0.0.2" });
+    expect(careFor([member(1, sparse), member(2), member(3)], quota)).toEqual({
       kind: "defragment",
       address: "10.0.0.1",
     });
@@ -561,27 +568,34 @@ describe("care of the store", () => {
 
   test("a full member takes writes again once it has room", () => {
     const full = { isFull: true, bytes: 250 * MB, inUse: 20 * MB };
-    expect(careFor([member(1), member(2, full), member(3)], input)).toEqual({
+    expect(careFor([member(1), member(2, full), member(3)], quota)).toEqual({
       kind: "defragment",
       address: "10.0.0.2",
     });
-    expect(careFor([member(1), member(2, { isFull: true }), member(3)], input)).toEqual({
+    expect(careFor([member(1), member(2, { isFull: true }), member(3)], quota)).toEqual({
       kind: "disarm",
       id: "m2",
     });
   });
 
-  test("it is led elsewhere than on the primary's host, by a witness before all", () => {
-    expect(careFor(three, { ...input, primary: "10.0.0.1" })).toEqual({
-      kind: "lead",
-      from: "10.0.0.1",
-      id: "m3",
-    });
-  });
-
   test("nothing is done while a member is away", () => {
     const members = [member(1, { bytes: 200 * MB }), member(2, { isLevel: false }), member(3)];
-    expect(careFor(members, { ...input, primary: "10.0.0.1" })).toBeUndefined();
+    expect(careFor(members, quota)).toBeUndefined();
+  });
+
+  test("it is led elsewhere than on the primary's host, by a witness before all", () => {
+    const elsewhere = { primary: "10.0.0.1", witnesses: ["10.0.0.3"] };
+    expect(leadElsewhere(three, elsewhere)).toEqual({ from: "10.0.0.1", id: "m3" });
+    expect(leadElsewhere(three, { ...elsewhere, witnesses: [] })).toEqual({ from: "10.0.0.1", id: "m2" });
+    expect(leadElsewhere(three, { ...elsewhere, primary: "10.0.0.2" })).toBeUndefined();
+    expect(leadElsewhere([member(1)], elsewhere)).toBeUndefined();
+  });
+
+  test("it is so at once after a host was lost, by one that is level and votes", () => {
+    const elsewhere = { primary: "10.0.0.1", witnesses: ["10.0.0.3"] };
+    const lost = member(3, { isLevel: false });
+    expect(leadElsewhere([member(1), member(2), lost], elsewhere)).toEqual({ from: "10.0.0.1", id: "m2" });
+    expect(leadElsewhere([member(1), member(2, { votes: false }), lost], elsewhere)).toBeUndefined();
   });
 });
 
@@ -596,6 +610,9 @@ describe("what of several hosts is worth an alarm", () => {
     paused: false,
     failover: { ready: true, obstacles: [], away: [] },
     endpoints: { write: 5436, read: 5435 },
+    removed: null,
+    revoked_by_nobody: [],
+    document_problem: null,
     hosts: [],
   };
   const codes = (changes: Partial<HostsStatus>): string[] =>
@@ -620,47 +637,16 @@ describe("what of several hosts is worth an alarm", () => {
 
   test("a certificate that ends soon, by the clock of the host that has it", () => {
     const clock = Date.UTC(2026, 0, 1);
-    const hosts = [30, 200].map((days) => {
-      const own = { name: `h${days}`, role: "database", address: "10.0.0.1" } as const;
-      const report = hostReportSchema.parse({
-        ...own,
-        version: "1",
-        clock,
-        store: null,
-        sees_store: true,
-        patroni: null,
-        postgres: null,
-        reads: [],
-        writes: null,
-        working: null,
-        certificate_ends: clock + days * 24 * 3_600_000,
-      });
-      return { ...own, seconds_ago: 0, report };
-    });
+    const hosts = [30, 200].map((days) =>
+      reportingHost(`h${days}`, { clock, certificate_ends: clock + days * 24 * 3_600_000 }),
+    );
     expect(codes({ hosts })).toEqual(["host_certificate_ends h30"]);
   });
 
   test("an authority that ends is told more than a year before, once", () => {
     const clock = Date.UTC(2035, 0, 1);
-    const own = { name: "h1", role: "database", address: "10.0.0.1" } as const;
     const hostsWith = (days: number) => [
-      {
-        ...own,
-        seconds_ago: 0,
-        report: hostReportSchema.parse({
-          ...own,
-          version: "1",
-          clock,
-          store: null,
-          sees_store: true,
-          patroni: null,
-          postgres: null,
-          reads: [],
-          writes: null,
-          working: null,
-          authority_ends: clock + days * 24 * 3_600_000,
-        }),
-      },
+      reportingHost("h1", { clock, authority_ends: clock + days * 24 * 3_600_000 }),
     ];
     expect(codes({ hosts: hostsWith(499) })).toEqual(["host_authority_ends"]);
     expect(codes({ hosts: hostsWith(501) })).toEqual([]);
@@ -682,27 +668,12 @@ describe("what of several hosts is worth an alarm", () => {
     );
     expect(ownWarnings([old], true)).toEqual([]);
     expect(ownWarnings([old], false)).toEqual([old]);
-    const host = (name: string, at: string | null, age: number) => ({
-      name,
-      role: "database" as const,
-      address: "10.0.0.2",
-      seconds_ago: age,
-      report: hostReportSchema.parse({
+    const host = (name: string, at: string | null, age: number) =>
+      reportingHost(
         name,
-        role: "database",
-        address: "10.0.0.2",
-        version: "1",
-        clock: 0,
-        store: null,
-        sees_store: true,
-        patroni: null,
-        postgres: null,
-        reads: [],
-        writes: null,
-        working: null,
-        backups: { schedule: "@daily", directory: "/b", last_good_at: at },
-      }),
-    });
+        { backups: { schedule: "@daily", directory: "/b", last_good_at: at } },
+        { seconds_ago: age },
+      );
     const hosts = [
       host("h1", "2026-11-29T00:00:00.000Z", 0),
       host("h2", "2026-11-27T00:00:00.000Z", 1),
@@ -724,26 +695,10 @@ describe("what of several hosts is worth an alarm", () => {
 });
 
 describe("scheduled backups", () => {
-  const report = (backups: unknown) =>
-    hostReportSchema.parse({
-      name: "h2",
-      role: "database",
-      address: "10.0.0.2",
-      version: "1",
-      clock: 0,
-      store: null,
-      sees_store: true,
-      patroni: null,
-      postgres: null,
-      reads: [],
-      writes: null,
-      working: null,
-      backups,
-    });
   const said = (backups: unknown, primary: string | null = "h2") =>
     sayBackups({
       primary,
-      hosts: [{ name: "h2", role: "database", address: "10.0.0.2", seconds_ago: 0, report: report(backups) }],
+      hosts: [reportingHost("h2", { backups })],
     });
 
   test("are made by the host that writes go to, and by none while writes go nowhere", () => {
@@ -827,27 +782,8 @@ describe("the member of the first host", () => {
 });
 
 describe("for which machine settings are chosen", () => {
-  const host = (name: string, machine: unknown, role: "database" | "witness" = "database") => ({
-    name,
-    role,
-    address: "10.0.0.2",
-    seconds_ago: 0,
-    report: hostReportSchema.parse({
-      name,
-      role,
-      address: "10.0.0.2",
-      version: "1",
-      clock: 0,
-      store: null,
-      sees_store: true,
-      patroni: null,
-      postgres: null,
-      reads: [],
-      writes: null,
-      working: null,
-      machine,
-    }),
-  });
+  const host = (name: string, machine: unknown, role: "database" | "witness" = "database") =>
+    reportingHost(name, { machine }, { role });
   const GB = 1024 ** 3;
 
   test("for what every host with a database has at least: each may be the primary", () => {

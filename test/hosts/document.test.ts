@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
-import { withOwnPart } from "../../src/hosts/decisions/own-part.ts";
+import { withOwnPart } from "../../src/hosts/decisions/settings/own-part.ts";
 import { documentSchema } from "../../src/hosts/documents/record.ts";
 import { renderHostSettings } from "../../src/hosts/render/server.ts";
 import { layoutOf, nodeLayoutOf } from "../../src/config/layout.ts";

@@ -4,6 +4,7 @@ import { layoutOf } from "../../src/config/layout.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
 import { EtcdService } from "../../src/hosts/programs/etcd-service.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { recordOf } from "./standins.ts";
 
 test("a member whose end was cut off leaves nothing that the next one of this host would start on", async () => {
   const files = hostFiles(layoutOf(`${temporaryFolder()}/s`));
@@ -11,15 +12,7 @@ test("a member whose end was cut off leaves nothing that the next one of this ho
   writeFileSync(`${files.etcdDir}/member`, "of a member that was removed for good");
   const service = new EtcdService({
     files,
-    record: {
-      format: 1,
-      cluster: "odoo",
-      name: "h1",
-      role: "database",
-      address: "10.0.0.1",
-      node: "h1",
-      store: [],
-    },
+    record: recordOf({ name: "h1", role: "database", address: "10.0.0.1" }),
     program: { path: "/bin/false", version: "3.5.0" },
     identity: { certificate: "", key: "", authority: "" },
     owner: undefined,

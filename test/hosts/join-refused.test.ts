@@ -5,7 +5,7 @@ import { newToken, showInvitation } from "../../src/hosts/joining/tokens.ts";
 import { runProgram } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
-test.each([["backup: { any_second: { enabled: true } }", "backup.any_second.enabled: false"]])(
+test.each([["upstream: { host: 192.0.2.9 }", "no `upstream`"]])(
   "a host whose own file has %s does not join, and keeps nothing of it",
   async (line, instead) => {
     const folder = temporaryFolder();

@@ -1,18 +1,14 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { isAlive } from "../support/processes.ts";
-import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
-import { cannotMakeHosts, Lab } from "./lab/lab.ts";
+import { Lab } from "./lab/lab.ts";
+import { describeOnHosts, makeLab } from "./on-hosts.ts";
 
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
-
-describe.skipIf(reason !== undefined)("hosts of namespaces", () => {
+describeOnHosts("hosts of namespaces", () => {
   let lab: Lab;
 
   beforeAll(async () => {
-    lab = await Lab.make(temporaryFolder(), ["h1", "h2"]);
-    atEnd(async () => await lab.end());
+    lab = await makeLab("h1", "h2");
   });
 
   const reaches = async (from: string, to: string): Promise<boolean> => {

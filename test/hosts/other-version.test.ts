@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
-import { withChanges } from "../../src/hosts/decisions/configure.ts";
-import { onlyChanges } from "../../src/hosts/decisions/only-changes.ts";
+import { withChanges } from "../../src/hosts/decisions/settings/configure.ts";
+import { onlyChanges } from "../../src/hosts/decisions/settings/only-changes.ts";
 import { configurationMark, documentSchema, type ClusterDocument } from "../../src/hosts/documents/record.ts";
 import { guestViewSchema } from "../../src/hosts/documents/guest-view.ts";
 import { hostReportSchema } from "../../src/hosts/documents/report.ts";

@@ -2,23 +2,13 @@ import { chmodSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { layoutOf } from "../../src/config/layout.ts";
-import { Overtaken, type Leading } from "../../src/hosts/decisions/overtaken.ts";
-import { hostFiles } from "../../src/hosts/documents/files.ts";
-import type { HostRecord } from "../../src/hosts/documents/record.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  readIdentity,
-  signRequest,
-} from "../../src/hosts/joining/authority.ts";
+import { Overtaken, type Leading } from "../../src/hosts/decisions/primary/overtaken.ts";
 import { PatroniService } from "../../src/hosts/programs/patroni-service.ts";
 import { Supervisor } from "../../src/services/supervisor.ts";
-import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
+import { recordOf, withCertificate } from "./standins.ts";
 
 const old: Leading = { at: 0, inRecovery: false, leader: "h2", name: "h1", isPaused: false };
 
@@ -59,22 +49,8 @@ require("node:https")
 `;
 
 test("a Patroni that answers and does not demote its server is ended and started again, and has its time then", async () => {
-  const files = hostFiles(layoutOf(`${temporaryFolder()}/s`));
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
-  const record: HostRecord = {
-    format: 1,
-    cluster: "odoo",
-    name: "h1",
-    role: "database",
-    address: ADDRESS,
-    node: "h1",
-    store: [],
-  };
-  const request = await newRequest(files, "h1", undefined);
-  await writeFileAtomic(files.certificate, await signRequest(files, request, record));
-  const identity = await readIdentity(files);
-  if (!identity) throw new Error("no identity");
+  const record = recordOf({ name: "h1", role: "database", address: ADDRESS });
+  const { files, identity } = await withCertificate(record);
   const program = join(files.dir, "patroni");
   writeFileSync(program, apiOf(files.certificate, files.key));
   chmodSync(program, 0o755);

@@ -1,10 +1,11 @@
 import { expect, test } from "vitest";
 import * as z from "zod";
+import { archivePlaceOf } from "../../src/archive/place.ts";
 import { layoutOf } from "../../src/config/layout.ts";
 import { resolvedConfigSchema, type Config } from "../../src/config/schema.ts";
 import { keysOf, schemaAt } from "../../src/config/schema-tree.ts";
-import { refuseChanges } from "../../src/hosts/decisions/configure.ts";
-import { isOfOneHost, withOwnPart } from "../../src/hosts/decisions/own-part.ts";
+import { refuseChanges } from "../../src/hosts/decisions/settings/configure.ts";
+import { isOfOneHost, withOwnPart } from "../../src/hosts/decisions/settings/own-part.ts";
 import { configOf, forGuests, servedConfig } from "../../src/hosts/documents/host-config.ts";
 import {
   documentSchema,
@@ -13,11 +14,11 @@ import {
   withOwnPlaces,
   writeHostRecord,
   type ClusterDocument,
-  type HostRecord,
 } from "../../src/hosts/documents/record.ts";
 import { writeApplied } from "../../src/store/state.ts";
 import { ensureDirectory } from "../../src/system/files/files.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
+import { recordOf } from "./standins.ts";
 
 const configured = (more: object): Config =>
   resolvedConfigSchema.parse({ state_dir: "/var/lib/odoo-pg/odoo", listen: ["127.0.0.1"], ...more });
@@ -34,17 +35,7 @@ const store = configured({
   alarms: { command: ["/tmp/page"] },
 });
 
-const record: HostRecord = {
-  format: 1,
-  cluster: "odoo",
-  name: "db2",
-  role: "database",
-  address: "10.0.0.2",
-  node: "db2",
-  store: [],
-  user: null,
-  data_dir: null,
-};
+const record = recordOf({ name: "db2", role: "database", address: "10.0.0.2" });
 
 function documentWith(config: Config): ClusterDocument {
   return documentSchema.parse({
@@ -146,7 +137,7 @@ test.each(PLACES)("the store does not say $key on any host", ({ at }) => {
 });
 
 test("of the configuration in the store a host takes what it is named to say, and nothing else", () => {
-  const shared = ["cluster", "endpoints", "networks", "odoo.role", "odoo.template"];
+  const shared = ["endpoints", "networks", "odoo.role", "odoo.template"];
   const ofServer = ["postgres.initdb_args", "postgres.parameters", "postgres.version"];
   const said = configured({
     cluster: "erp",
@@ -179,6 +170,15 @@ test("of the configuration in the store a host takes what it is named to say, an
   expect(differs.sort()).toEqual([...shared, ...ofServer].sort());
   expect(applied.endpoints.write.pooling).toBe("transaction");
   expect(applied.user).toBeUndefined();
+});
+
+test("the store gives no host another place in the repository: the cluster's name is that of its document", () => {
+  const document = documentWith(configured({ cluster: "another" }));
+  const own = { stateDir: "/var/lib/odoo-pg/own", fileConfig: configured({ cluster: "third" }) };
+  const applied = configOf(document, record, own);
+  expect(archivePlaceOf(applied, layoutOf(own.stateDir)).stanza).toBe("odoo");
+  for (const config of [document.config, applied, servedConfig(document, true), forGuests(document).config])
+    expect(config.cluster).toBe("odoo");
 });
 
 test("what root runs, reads and writes on a host is never said by the store", () => {

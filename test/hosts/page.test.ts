@@ -3,7 +3,7 @@ import { hostsStatusSchema } from "../../src/hosts/documents/report.ts";
 import { sayBackups } from "../../src/hosts/decisions/backups.ts";
 import { pageOrderOf, pageOrders } from "../../src/hosts/decisions/page-order.ts";
 import { hostsPage, type Desk } from "../../src/hosts/render/page.ts";
-import { sayFillingDisks, sayKeptAside } from "../../src/hosts/render/sheet.ts";
+import { sayFillingDisks, sayKeptAside, sayRemoved, sayStrange } from "../../src/hosts/render/sheet.ts";
 import { printCommand } from "../../src/next-step.ts";
 import { hostsMetrics } from "../../src/metrics/hosts-metrics.ts";
 import { shownHost } from "./standins.ts";
@@ -81,9 +81,15 @@ test("what is of all hosts is told by the primary's alone", () => {
     storeAnswers: true,
     failoverReady: true,
     hosts: [{ name: "db1", role: "database", answers: true }],
+    copies: [{ name: "db2", age: 12 }],
   };
   const names = (leads: boolean) => hostsMetrics({ ...figures, leads }).map(({ name }) => name);
-  expect(names(true)).toEqual(["odoo_pg_store_answers", "odoo_pg_failover_ready", "odoo_pg_host_answers"]);
+  expect(names(true)).toEqual([
+    "odoo_pg_store_answers",
+    "odoo_pg_failover_ready",
+    "odoo_pg_host_answers",
+    "odoo_pg_window_copy_age_seconds",
+  ]);
   expect(names(false)).toEqual(["odoo_pg_store_answers"]);
 });
 
@@ -143,4 +149,28 @@ test("a disk that fills up is told by the host that it is of, on the sheet and o
     /<li>db2: the disk of .*&lt;i&gt;.* is 100 % full, 0 B left\. Make room there\.<\/li>/,
   );
   expect(sayFillingDisks(status())).toEqual([]);
+});
+
+test("a host that is none any more says by whose order, and how it comes back", () => {
+  const at = Date.UTC(2026, 10, 29, 16, 20, 7);
+  const said = (removed: object): string => sayRemoved(status({ removed })).join();
+  expect(said({ how: "ordered", at, by: "db1" })).toBe(
+    "db2 is no longer one of the cluster's hosts: it was removed by an order on db1 at 2026-11-29 16:20:07 UTC. Its server is stopped, its data stays. To come back: odoo-pg leave here, then odoo-pg join",
+  );
+  expect(said({ how: "ordered", at, by: null })).toContain("it was removed at 2026-11-29 16:20:07 UTC");
+  expect(said({ how: "store" })).toContain("somebody took it out in the store, with the key of a host");
+  expect(said({ how: "unknown" })).toContain("none of the others says by whose order");
+  expect(sayRemoved(status())).toEqual([]);
+  expect(hostsPage(status({ removed: { how: "store" } }), [], viewer)).toContain("<li>db2 is no longer one");
+});
+
+test("what somebody has written into the store is told, and moves no cursor of a terminal", () => {
+  expect(sayStrange(status())).toEqual([]);
+  const [revoked, document, ...more] = sayStrange(
+    status({ revoked_by_nobody: ["1a", "2b"], document_problem: "hosts: \u001B[2J" }),
+  );
+  expect(more).toEqual([]);
+  expect(revoked).toContain("(1a, 2b). They stay good");
+  expect(document).toContain("cannot be read (hosts: ");
+  expect(document).not.toContain("\u001B");
 });

@@ -12,6 +12,7 @@ const STORE: StoreView = {
   paused: false,
   written: 5000,
   dynamic: undefined,
+  history: [],
   members: new Map([
     ["h2", { position: 5000, pending: [] }],
     ["h3", { position: 4000, pending: [] }],
@@ -61,6 +62,10 @@ class Hosts {
       hold: async (endpoint) => await this.#note(`${endpoint} clients wait`),
       goOn: async () => await this.#note("clients go on"),
     },
+    newClients: {
+      hold: async (host) => await this.#note(`nobody new to ${host}`),
+      letIn: async () => await this.#note("new ones come in"),
+    },
     data: {
       hold: async () => await this.#note("hold"),
       release: () => void this.done.push("release"),
@@ -97,15 +102,16 @@ describe("a switchover over hosts", () => {
     const hosts = new Hosts();
     hosts.seen = { ...hosts.seen, pooled: ["write", "read"] };
     const plan = await hosts.failover.plan({ kind: "switchover", to: undefined });
-    const before = ["checkpoint", "read clients wait", "rest", "write clients wait", "ask h1 /switchover"];
+    const before = ["checkpoint", "read clients wait", "rest", "nobody new to h1", "write clients wait"];
     await hosts.failover.carryOut(plan, hosts.progress);
-    expect(hosts.done).toEqual([...before, "clients go on", "resume"]);
+    const after = ["ask h1 /switchover", "clients go on", "new ones come in", "resume"];
+    expect(hosts.done).toEqual([...before, ...after]);
     const failing = new Hosts();
     failing.seen = { ...failing.seen, pooled: ["write", "read"] };
     failing.failing = "ask h1 /switchover";
     await expect(failing.failover.carryOut(plan, failing.progress)).rejects.toThrow(/fails/);
-    expect(failing.done).toContain("clients go on");
-    expect(failing.done.at(-1)).not.toContain("wait");
+    const undone = failing.done.slice(before.length + 1);
+    expect(undone).toEqual(["clients go on", "new ones come in", "resume", "clients go on"]);
   });
 
   test("is asked of the primary's Patroni, to whoever lacks least, when nobody reads from a replica", async () => {
@@ -113,7 +119,14 @@ describe("a switchover over hosts", () => {
     const plan = await hosts.failover.plan({ kind: "switchover", to: undefined });
     expect(hosts.done).toEqual([]);
     await hosts.failover.carryOut(plan, hosts.progress);
-    expect(hosts.done).toEqual(["checkpoint", "rest", "ask h1 /switchover", "resume"]);
+    expect(hosts.done).toEqual([
+      "checkpoint",
+      "rest",
+      "nobody new to h1",
+      "ask h1 /switchover",
+      "new ones come in",
+      "resume",
+    ]);
     expect(hosts.failover.topology()).toMatchObject({
       primary: "h3",
       writes: "h3",
@@ -189,8 +202,10 @@ describe("another copy of the primary", () => {
       "room",
       "copy",
       "hold",
+      "nobody new to h2",
       "look again",
       "stop",
+      "new ones come in",
       "aside",
       "in place: /data.new",
       "release",

@@ -1,26 +1,14 @@
 import { expect, test } from "vitest";
 import type { StoredValue } from "../../src/consensus/etcd.ts";
-import { resolvedConfigSchema } from "../../src/config/schema.ts";
-import { setPause } from "../../src/hosts/agent/pause.ts";
+import { setPause } from "../../src/hosts/agent/orders/pause.ts";
 import { viewOfStore } from "../../src/hosts/documents/store-view.ts";
+import { documentOf } from "./standins.ts";
 
 const stored = (value: string): StoredValue => ({ value, revision: 7n, lease: undefined });
 const store = {
   answers: true,
   view: viewOfStore(new Map([["config", stored("{}")]])),
-  document: {
-    format: 1 as const,
-    cluster: "odoo",
-    system_identifier: "1",
-    major: 17,
-    config: resolvedConfigSchema.parse({ state_dir: "/s", listen: ["127.0.0.1"] }),
-    settings: {},
-    shared: {},
-    restart: [],
-    revoked: [],
-    port: 5433,
-    hosts: [],
-  },
+  document: documentOf(),
 };
 
 test("a pause whose end somebody else has changed in this moment does not begin", async () => {

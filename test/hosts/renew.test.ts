@@ -1,20 +1,18 @@
 import { X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
-import { layoutOf } from "../../src/config/layout.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { Etcd } from "../../src/consensus/etcd.ts";
-import { askerOf } from "../../src/hosts/decisions/asker.ts";
-import { hostFiles } from "../../src/hosts/documents/files.ts";
+import { askerOf } from "../../src/hosts/decisions/certificates/asker.ts";
 import { documentSchema, type ClusterDocument, type Host } from "../../src/hosts/documents/record.ts";
 import { sign } from "../../src/postgres/authority.ts";
-import type { SeenCertificates } from "../../src/hosts/decisions/seen.ts";
-import { ensureHostAuthorities, newRequest, noteOf, signRequest } from "../../src/hosts/joining/authority.ts";
+import type { SeenCertificates } from "../../src/hosts/decisions/certificates/seen.ts";
+import { newRequest, noteOf, signRequest } from "../../src/hosts/joining/authority.ts";
 import { JoinServer } from "../../src/hosts/joining/join-server.ts";
-import { ensureDirectory, readTextIfAny } from "../../src/system/files/files.ts";
+import { readTextIfAny } from "../../src/system/files/files.ts";
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { withAuthority } from "./standins.ts";
 
 /** What each host joined with, and what the document says of it now. */
 const db1: Host = { name: "db1", role: "database", address: "127.0.0.1", id: "a".repeat(16) };
@@ -54,10 +52,7 @@ interface Renewal {
 
 /** Has a host ask db1 for another certificate. */
 async function renewed({ host, address, days = SOON, before = {} }: Renewal) {
-  const layout = layoutOf(`${temporaryFolder()}/state`);
-  const files = hostFiles(layout);
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
+  const { layout, files } = await withAuthority();
   const pem = async (file: string): Promise<string> => (await readTextIfAny(file)) ?? "";
   const authority = await pem(files.authority);
   const request = await newRequest(files, host.name, undefined);

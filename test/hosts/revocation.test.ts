@@ -9,38 +9,29 @@ import {
   sessionsToEnd,
   withOwnCertificate,
   withRevoked,
-} from "../../src/hosts/decisions/revocation.ts";
+} from "../../src/hosts/decisions/certificates/revocation.ts";
 import {
   hasManyOfLate,
   withKnownOwners,
   withSeen,
   withShown,
   type SeenCertificates,
-} from "../../src/hosts/decisions/seen.ts";
-import { isTurnOf } from "../../src/hosts/decisions/store-turn.ts";
-import { hostFiles } from "../../src/hosts/documents/files.ts";
-import { layoutOf } from "../../src/config/layout.ts";
+} from "../../src/hosts/decisions/certificates/seen.ts";
+import { isTurnOf } from "../../src/hosts/decisions/store/store-turn.ts";
 import {
   documentSchema,
   MOST_CERTIFICATES,
+  revokedSchema,
   type ClusterDocument,
   type Host,
   type HostRecord,
   type RevokedCertificate,
 } from "../../src/hosts/documents/record.ts";
 import { hostRules } from "../../src/hosts/render/server.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  noteOf,
-  serialsIn,
-  signRequest,
-  writeRevocations,
-} from "../../src/hosts/joining/authority.ts";
+import { noteOf, serialsIn, writeRevocations } from "../../src/hosts/joining/authority.ts";
 import { withHost, withoutHost } from "../../src/hosts/joining/joining.ts";
-import { ensureDirectory, readTextIfAny, writeFileAtomic } from "../../src/system/files/files.ts";
-import { documentOf } from "./standins.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
+import { readTextIfAny } from "../../src/system/files/files.ts";
+import { documentOf, withCertificate } from "./standins.ts";
 
 const YEAR = 365 * 24 * 3_600_000;
 const of = (serial: string, until = YEAR) => ({ serial, until });
@@ -167,6 +158,15 @@ test("what a host has revoked stays revoked until it ends, whatever is written i
       expect(believedRevocations(documentOf(db1), later, 2 * YEAR).revoked).toEqual([]);
     }),
   );
+});
+
+test("a removal says on which host it was ordered, and takes up no name that is none", () => {
+  const before = documentOf(db1, db2);
+  const { revoked } = withRevoked(before, { name: "db2", from: 5, by: "db1", seen: {} }, 0);
+  expect(revoked.map(({ by, from }) => ({ by, from }))).toEqual(
+    Array.from({ length: 2 }, () => ({ by: "db1", from: 5 })),
+  );
+  expect(revokedSchema.parse({ ...revoked[0], by: "<b>" }).by).toBeUndefined();
 });
 
 test("one write that revokes everybody revokes nobody that is listed, and is told", () => {
@@ -360,11 +360,8 @@ test("at no moment do two members of the store stop, nor one without which the o
 });
 
 test("the list is one that openssl takes, signed by the authority, and is written where it says something else alone", async () => {
-  const files = hostFiles(layoutOf(`${temporaryFolder()}/state`));
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
-  const certificate = await signRequest(files, await newRequest(files, "db2", undefined), db2);
-  await writeFileAtomic(files.certificate, certificate);
+  const { files, identity } = await withCertificate(db2);
+  const { certificate } = identity;
   expect(await writeRevocations(files, [])).toBe(true);
   expect(await writeRevocations(files, [])).toBe(false);
   const verify = (): string =>

@@ -3,9 +3,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { debian13Programs } from "../../scripts/setup/debian-13.mjs";
-import { layoutOf } from "../../src/config/layout.ts";
 import { Etcd } from "../../src/consensus/etcd.ts";
-import { hostFiles, type HostFiles } from "../../src/hosts/documents/files.ts";
+import type { HostFiles } from "../../src/hosts/documents/files.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../../src/hosts/documents/places.ts";
 import {
   documentSchema,
@@ -16,28 +15,20 @@ import {
 } from "../../src/hosts/documents/record.ts";
 import type { OneHost } from "../../src/hosts/agent/host.ts";
 import { StoreWatch } from "../../src/hosts/agent/store-watch.ts";
-import { revokedNow, withRevoked } from "../../src/hosts/decisions/revocation.ts";
+import { revokedNow, withRevoked } from "../../src/hosts/decisions/certificates/revocation.ts";
 import { changeDocument } from "../../src/hosts/documents/change.ts";
 import { withoutHost } from "../../src/hosts/joining/joining.ts";
 import { OwnRegister } from "../../src/hosts/revoking/own-register.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  noteOf,
-  readIdentity,
-  signRequest,
-  writeRevocations,
-} from "../../src/hosts/joining/authority.ts";
+import { newRequest, noteOf, signRequest, writeRevocations } from "../../src/hosts/joining/authority.ts";
 import { EtcdService } from "../../src/hosts/programs/etcd-service.ts";
 import { renderRevocationCheck } from "../../src/hosts/render/revocation-check.ts";
-import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.ts";
+import { writeFileAtomic } from "../../src/system/files/files.ts";
 import type { Log } from "../../src/system/log.ts";
 import { readMachine } from "../../src/system/machine.ts";
 import { askTls, type TlsIdentity } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
-import { documentOf } from "./standins.ts";
+import { documentOf, recordOf, withCertificate } from "./standins.ts";
 import { atEnd } from "../support/scope.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 
 const programs = existsSync(debian13Programs);
@@ -47,15 +38,7 @@ if (!programs)
 /** An address of this machine's own that no other test has: etcd's ports are fixed. */
 const ADDRESS = `127.${64 + (process.pid % 64)}.${(process.pid >> 6) % 250}.1`;
 
-const record: HostRecord = {
-  format: 1,
-  cluster: "odoo",
-  name: "db1",
-  role: "database",
-  address: ADDRESS,
-  node: "db1",
-  store: [ADDRESS],
-};
+const record = recordOf({ name: "db1", role: "database", address: ADDRESS }, { store: [ADDRESS] });
 
 /** The API of Patroni by its own class, with nothing behind it. */
 const API = `
@@ -71,10 +54,7 @@ server.join()
 
 /** The authority of hosts, what it signs, and the first of them. */
 async function authorityOf(first: HostRecord) {
-  const layout = layoutOf(`${temporaryFolder()}/s`);
-  const files = hostFiles(layout);
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
+  const { layout, files, identity: own } = await withCertificate(first);
   const identityOf = async (name: string, address: string): Promise<TlsIdentity> => {
     const at = { ...files, key: `${files.key}.${name}` };
     const request = await newRequest(at, name, undefined);
@@ -82,10 +62,6 @@ async function authorityOf(first: HostRecord) {
     const authority = readFileSync(files.authority, "utf8");
     return { certificate, key: readFileSync(at.key, "utf8"), authority };
   };
-  const request = await newRequest(files, first.name, undefined);
-  await writeFileAtomic(files.certificate, await signRequest(files, request, first));
-  const own = await readIdentity(files);
-  if (!own) throw new Error("no identity");
   await writeRevocations(files, []);
   return { layout, files, own, identityOf };
 }

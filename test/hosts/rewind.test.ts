@@ -1,15 +1,10 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { isKept, renderRewind, rewoundFolder } from "../../src/hosts/render/rewind.ts";
-import { atEnd } from "../support/scope.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
 import { DISK, type Host } from "./lab/host.ts";
-import { cannotMakeHosts, Lab } from "./lab/lab.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+import { describeOnHosts, makeLab } from "./on-hosts.ts";
 
 /** Stands for pg_rewind: it changes a file of the data, or fails before that as often as it is told. */
 const STAND_IN = `#!/bin/sh
@@ -19,14 +14,13 @@ echo half > ${DISK}/small/data/base
 echo rewound > ${DISK}/small/data/base
 `;
 
-describe.skipIf(reason !== undefined)("before an old primary is rewound", () => {
+describeOnHosts("before an old primary is rewound", () => {
   let host: Host;
   const data = `${DISK}/small/data`;
   const kept = rewoundFolder(data);
 
   beforeEach(async () => {
-    const lab = await Lab.make(temporaryFolder(), ["h1"]);
-    atEnd(async () => await lab.end());
+    const lab = await makeLab("h1");
     host = lab.host("h1");
     const program = `${DISK}/rewind`;
     const files = { rewind: STAND_IN, keeper: renderRewind({ dataDir: data, kept, program }) };

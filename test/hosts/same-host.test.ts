@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { layoutOf } from "../../src/config/layout.ts";
-import { askerOf } from "../../src/hosts/decisions/asker.ts";
-import { isSameHost, withOwnMark } from "../../src/hosts/decisions/same-host.ts";
+import { askerOf } from "../../src/hosts/decisions/certificates/asker.ts";
+import { isSameHost, withOwnMark } from "../../src/hosts/decisions/certificates/same-host.ts";
 import { hostFiles } from "../../src/hosts/documents/files.ts";
 import {
   keepDocument,
@@ -14,33 +14,16 @@ import {
   type Host,
   type HostRecord,
 } from "../../src/hosts/documents/record.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  readIdentity,
-  signRequest,
-} from "../../src/hosts/joining/authority.ts";
 import { withHost, withoutHost } from "../../src/hosts/joining/joining.ts";
-import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.ts";
+import { ensureDirectory } from "../../src/system/files/files.ts";
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
-import { documentOf } from "./standins.ts";
+import { documentOf, recordOf, withCertificate } from "./standins.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const db1: Host = { name: "db1", role: "database", address: "10.0.0.1", id: newHostId() };
 const db2: Host = { name: "db2", role: "database", address: "10.0.0.2", id: newHostId() };
-
-const recordOf = ({ id, ...host }: Host): HostRecord => ({
-  format: 1,
-  cluster: "odoo",
-  ...host,
-  node: host.name,
-  store: [],
-  user: null,
-  data_dir: null,
-  ...(id === undefined ? {} : { id }),
-});
 
 const isListed = ({ hosts }: ClusterDocument, record: HostRecord): boolean =>
   hosts.some((host) => isSameHost(host, record));
@@ -99,15 +82,8 @@ test("the mark of a host is made once, and one whose record is put back from an 
 });
 
 test("of two machines with good certificates of one name the agents answer the one that the document has", async () => {
-  const state = `${temporaryFolder()}/state`;
-  const files = hostFiles(layoutOf(state));
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
   const local: Host = { ...db2, address: "127.0.0.1" };
-  const request = await newRequest(files, "db2", undefined);
-  await writeFileAtomic(files.certificate, await signRequest(files, request, local));
-  const identity = await readIdentity(files);
-  if (!identity) throw new Error("no identity");
+  const { identity } = await withCertificate(local);
   const port = await freePort();
   const document = documentOf(db1, local);
   const door = await serveTls({

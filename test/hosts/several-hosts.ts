@@ -1,11 +1,24 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Client, type ClientConfig } from "pg";
+import * as z from "zod";
 import { parse, stringify } from "yaml";
 import { waitFor } from "../support/wait.ts";
 import { DISK, type Host } from "./lab/host.ts";
 import type { Lab } from "./lab/lab.ts";
 import type { OwnServer } from "./lab/strays.ts";
+
+/** Where the store keeps the document that the hosts share, and what of it is known here. */
+export const DOCUMENT = "/odoo-pg-hosts/lab/document";
+const KEY = Buffer.from(DOCUMENT).toString("base64");
+const foundSchema = z.object({ kvs: z.object({ value: z.string() }).array().length(1) });
+const documentSchema = z.looseObject({
+  config: z.looseObject({ postgres: z.looseObject({ parameters: z.record(z.string(), z.string()) }) }),
+  restart: z.string().array(),
+  hosts: z.looseObject({ name: z.string() }).array(),
+  revoked: z.looseObject({ serial: z.string() }).array(),
+});
+type StoredDocument = z.output<typeof documentSchema>;
 
 const SERVER = 5433;
 const READS = 5435;
@@ -104,6 +117,24 @@ export class SeveralHosts {
     return JSON.parse(await host.do(command, { input: JSON.stringify(body) }));
   }
 
+  /** The document that the hosts share, as it stands in the store. */
+  async document(): Promise<StoredDocument> {
+    const found = foundSchema.parse(await this.askStore(await this.leader(), "kv/range", { key: KEY }));
+    return documentSchema.parse(
+      JSON.parse(Buffer.from(found.kvs[0]?.value ?? "", "base64").toString("utf8")),
+    );
+  }
+
+  /** Writes something in its place, as whoever has a host's key can. */
+  async writeDocument(text: string): Promise<void> {
+    const value = Buffer.from(text).toString("base64");
+    await this.askStore(await this.leader(), "kv/put", { key: KEY, value });
+  }
+
+  async changeDocument(by: (document: StoredDocument) => StoredDocument): Promise<void> {
+    await this.writeDocument(JSON.stringify(by(await this.document())));
+  }
+
   /** Starts a host's agent as a unit of systemd would, with `env` over its surroundings. */
   inUnit(host: Host, env: Readonly<Record<string, string>>): void {
     const command = [process.execPath, this.#program, "up", "--foreground"];
@@ -195,6 +226,19 @@ export class SeveralHosts {
     return found;
   }
 
+  /**
+   * Waits until the store is led from another host than the primary's, which the primary's agent sees to; returns the
+   * primary. A host that is lost with the store's leader on it costs seconds more: that is a scenario of its own.
+   */
+  async storeLedElsewhere(): Promise<Host> {
+    const primary = await this.leader();
+    await waitFor("the store to be led from another host than the primary's", async () => {
+      const { stdout } = await this.run(primary, "status");
+      return /yes, leads/.test(stdout) && !new RegExp(`^${primary.name} .*yes, leads`, "m").test(stdout);
+    });
+    return primary;
+  }
+
   /** Copies what the programs of all hosts have written, and says what each process waits for: for who looks into a failure. */
   keepLogs(folder: string): void {
     this.lab.keepLogs(folder, TELLING);
@@ -214,6 +258,15 @@ export class SeveralHosts {
 
   get #client() {
     return { user: "odoo", password: this.password("odoo"), database: "ledger" };
+  }
+
+  /** Both endpoints of these hosts, by their names. */
+  async endpoints(hosts: readonly Host[]): Promise<ReadonlyMap<string, ClientConfig>> {
+    const found = new Map<string, ClientConfig>();
+    for (const host of hosts)
+      for (const which of ["write", "read"] as const)
+        found.set(`${which} endpoint of ${host.name}`, await this.endpoint(host, which));
+    return found;
   }
 
   /** How clients on a host reach an endpoint. */

@@ -1,34 +1,24 @@
 import { randomInt } from "node:crypto";
 import * as z from "zod";
 import { readdirSync } from "node:fs";
-import { describe, expect, test } from "vitest";
-import { layoutOf } from "../../src/config/layout.ts";
+import { describe, expect, test, vi } from "vitest";
 import { CLIENT_PORT, Etcd } from "../../src/consensus/etcd.ts";
 import { StoreWatch } from "../../src/hosts/agent/store-watch.ts";
-import { hostFiles } from "../../src/hosts/documents/files.ts";
 import {
   documentSchema,
   newHostId,
   type ClusterDocument,
   type Host,
-  type HostRecord,
 } from "../../src/hosts/documents/record.ts";
-import { revokedNow } from "../../src/hosts/decisions/revocation.ts";
+import { revokedNow } from "../../src/hosts/decisions/certificates/revocation.ts";
 import { OwnRegister } from "../../src/hosts/revoking/own-register.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  noteOf,
-  readIdentity,
-  signRequest,
-} from "../../src/hosts/joining/authority.ts";
-import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.ts";
+import { noteOf } from "../../src/hosts/joining/authority.ts";
+import { writeFileAtomic } from "../../src/system/files/files.ts";
 import type { Log } from "../../src/system/log.ts";
 import { readMachine } from "../../src/system/machine.ts";
 import { serveTls } from "../../src/system/network/mutual-tls.ts";
-import { documentOf } from "./standins.ts";
+import { documentOf, recordOf, withCertificate } from "./standins.ts";
 import { atEnd } from "../support/scope.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const base64 = (text: string): string => Buffer.from(text, "utf8").toString("base64");
 const fromBase64 = (text: string): string => Buffer.from(text, "base64").toString("utf8");
@@ -74,27 +64,10 @@ const DOCUMENT = "/odoo-pg-hosts/odoo/document";
 /** One host's view of a store of its own, and how it looks after the agent was started again. */
 async function watching() {
   const address = `127.${randomInt(1, 255)}.${randomInt(1, 255)}.${randomInt(2, 255)}`;
-  const layout = layoutOf(`${temporaryFolder()}/state`);
-  const files = hostFiles(layout);
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
   const own = { name: "db1", role: "database", address, id: newHostId() } as const;
-  await writeFileAtomic(
-    files.certificate,
-    await signRequest(files, await newRequest(files, "db1", undefined), own),
-  );
-  const identity = await readIdentity(files);
-  if (!identity) throw new Error("no identity");
+  const { layout, files, identity } = await withCertificate(own);
   const document = documentOf({ ...own, certificates: [noteOf(identity.certificate)] });
-  const record: HostRecord = {
-    format: 1,
-    cluster: "odoo",
-    ...own,
-    node: "db1",
-    store: [address],
-    user: null,
-    data_dir: null,
-  };
+  const record = recordOf(own, { store: [address] });
   const store = new StoreOfTest();
   const server = await serveTls({
     host: address,
@@ -166,6 +139,30 @@ test("a look asks the store once, for all of it at one moment; how long the key 
   await expect(watch.read()).rejects.toThrow("another cluster's");
   await expect(watch.read()).rejects.toThrow("another cluster's");
   expect(watch.document.port).toBe(5439);
+});
+
+test("a document that nobody changes is held anew against what is known here after 20 s: certificates end", async () => {
+  const { store, document, started } = await watching();
+  const [clock, sinceStart] = [Date.now(), performance.now.bind(performance)];
+  let later = 0;
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.spyOn(performance, "now").mockImplementation(() => sinceStart() + later);
+  atEnd(() => {
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+  });
+  const revoked = [{ serial: "b1", until: clock + 600_000, from: 0, address: "10.0.0.2" }];
+  const watch = await started({ ...document, revoked });
+  store.keys.set(DOCUMENT, { value: JSON.stringify({ ...document, revoked }) });
+  const serials = async (): Promise<string[]> => {
+    await watch.read();
+    return watch.document.revoked.map(({ serial }) => serial);
+  };
+  expect(await serials()).toEqual(["b1"]);
+  vi.setSystemTime(clock + 700_000);
+  expect(await serials(), "just read").toEqual(["b1"]);
+  later = 21_000;
+  expect(await serials()).toEqual([]);
 });
 
 describe("a host that was removed", () => {

@@ -9,7 +9,7 @@ import {
   waitingFor,
   type NobodyWaits,
   type RestartSeen,
-} from "../../src/hosts/decisions/waiting.ts";
+} from "../../src/hosts/decisions/settings/waiting.ts";
 import { configOf } from "../../src/hosts/documents/host-config.ts";
 import { documentSchema, type ClusterDocument, type HostRecord } from "../../src/hosts/documents/record.ts";
 import { SHARED_SETTINGS } from "../../src/hosts/render/patroni.ts";

@@ -69,6 +69,59 @@ def set_meets_others():
     return any(value(other, "SHOW search_path") == '""' for other in others)
 
 
+def meets_others_when_reset_fails():
+    """A reset that takes longer than the client's statement_timeout: it drops many tables."""
+    one = connect()
+    value(one, "DO $$ BEGIN FOR n IN 1..500 LOOP EXECUTE format('CREATE TEMP TABLE t%%s (id int PRIMARY KEY)', n); END LOOP; END $$")
+    value(one, "SET statement_timeout = '5ms'; SET search_path = elsewhere")
+    one.commit()
+    return any(value(connect(), "SHOW search_path") == "elsewhere" for _ in range(5))
+
+
+def state(connection):
+    """All that a session can keep."""
+    return value(
+        connection,
+        """SELECT concat_ws(', ', current_setting('role'), current_setting('work_mem'), current_setting('TimeZone'),
+             current_setting('exit_on_error'), current_setting('statement_timeout'), to_regclass('pg_temp.kept'),
+             (SELECT count(*) FROM pg_prepared_statements), (SELECT count(*) FROM pg_listening_channels()),
+             (SELECT count(*) FROM pg_cursors WHERE is_holdable),
+             (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()))""",
+    )
+
+
+def left_for_the_next():
+    """What of one client's is in the server's session when the next one gets it; True where nothing is."""
+    one = connect()
+    value(one, "CREATE SEQUENCE IF NOT EXISTS counted")
+    value(one, "CREATE FUNCTION tenfold(n int) RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN n * 10; END'")
+    one.commit()
+    before = state(one)
+    one.commit()
+    for _ in range(30):
+        value(one, "SELECT nextval('counted'), tenfold(1)")
+        value(one, "SET ROLE odoo; SET work_mem = '7MB'; SET TimeZone = 'Asia/Tokyo'; SET statement_timeout = '77s'")
+        value(one, "CREATE TEMP TABLE kept (id int)")
+        value(one, "PREPARE kept AS SELECT 1")
+        value(one, "LISTEN kept")
+        value(one, "SELECT pg_advisory_lock(77)")
+        value(one, "DECLARE kept CURSOR WITH HOLD FOR SELECT 1")
+        if state(one) == before:
+            return "nothing was kept"
+        pid = value(one, "SELECT pg_backend_pid()")
+        one.commit()
+        other = connect()
+        if value(other, "SELECT pg_backend_pid()") != pid:
+            continue
+        after = state(other)
+        try:
+            return value(other, "SELECT lastval()")
+        except psycopg2.errors.ObjectNotInPrerequisiteState:
+            other.rollback()
+        return after == before or after
+    return "no session came twice"
+
+
 def set_local():
     one = connect()
     value(one, "SET LOCAL work_mem = '7MB'")
@@ -242,6 +295,8 @@ trials = {
     "SET LOCAL": set_local,
     "SET stays": set_stays,
     "SET meets others": set_meets_others,
+    "what a reset that fails leaves meets others": meets_others_when_reset_fails,
+    "nothing is left for the next client": left_for_the_next,
     "autocommit meets others": autocommit_meets_others,
     "temporary table in a transaction": temporary_table_in_transaction,
     "temporary table stays": temporary_table_stays,

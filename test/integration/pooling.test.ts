@@ -87,6 +87,8 @@ describe("Clients of an endpoint with pooling", () => {
         "SET LOCAL": true,
         "SET stays": false,
         "SET meets others": false,
+        "what a reset that fails leaves meets others": false,
+        "nothing is left for the next client": true,
         "autocommit meets others": false,
         "temporary table in a transaction": true,
         "temporary table stays": false,

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { BackupStatus } from "../../src/model/backup-report.ts";
+import type { BackupStatus } from "../../src/model/backups/backup-report.ts";
 import { statusOf } from "../../src/cluster/status.ts";
 import { keptMetrics, statusMetrics } from "../../src/metrics/cluster-metrics.ts";
 import { odooMetrics } from "../../src/metrics/odoo-metrics.ts";

@@ -213,6 +213,7 @@ describe("/metrics of a running cluster", () => {
       "odoo_pg_store_answers",
       "odoo_pg_window_archiving",
       "odoo_pg_window_begin_timestamp_seconds",
+      "odoo_pg_window_copy_age_seconds",
       "odoo_pg_window_end_age_seconds",
       "odoo_pg_window_end_timestamp_seconds",
       "odoo_pg_window_gaps",
@@ -264,10 +265,13 @@ test("a server that hangs is told as down, and the others are told as ever; back
   expect(valueOf(all, "pg_up", { instance: instance(1) })).toBe(1);
   expect(seriesOf(all, "pg_static").map(({ labels }) => labels["instance"])).toEqual([instance(1)]);
   expect(await promtool(["check", "metrics"], text)).toEqual({ exitCode: 0, all: "" });
-  await scrapedWhen("the pool to be told as left", (now) =>
-    seriesOf(now, "odoo_pg_pool_leaves_total", { node: "pg2" }).some(({ value }) => value >= 1),
+  await scrapedWhen(
+    "the pool to be told as left",
+    (now) =>
+      seriesOf(now, "odoo_pg_pool_leaves_total", { node: "pg2" }).some(({ value }) => value >= 1) &&
+      // Another test may have counted a leave before.
+      valueOf(now, "odoo_pg_pool_size") === 0,
   );
-  expect(valueOf(parseExposition(await scrape()), "odoo_pg_pool_size")).toBe(0);
   replica.thaw();
   await scrapedWhen("pg2 to be told again", complete);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { serverMetrics } from "../../src/metrics/server-metrics.ts";
 import { settingsMetrics } from "../../src/metrics/settings-metrics.ts";
-import type { ServerStatistics } from "../../src/postgres/sql/statistics.ts";
+import type { ServerStatistics } from "../../src/postgres/sql/observing/statistics.ts";
 
 const statistics: ServerStatistics = {
   version: "PostgreSQL 17.6",

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { sayOf, silenceSchema } from "../../src/model/silence.ts";
-import { silenceOf } from "../../src/postgres/sql/silence.ts";
+import { silenceOf } from "../../src/postgres/sql/observing/silence.ts";
 import { within } from "../../src/system/clock.ts";
 import { SqlError } from "../../src/system/sql/sql.ts";
 

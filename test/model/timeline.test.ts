@@ -1,5 +1,12 @@
 import { describe, expect, test } from "vitest";
-import { historyFile, leadsTo, leftAt, newestTimeline, segmentName } from "../../src/model/timeline.ts";
+import {
+  historyFile,
+  leadsTo,
+  leftAt,
+  newestTimeline,
+  segmentName,
+  segmentOf,
+} from "../../src/model/timeline.ts";
 
 /** As PostgreSQL 15 writes it. */
 const HISTORY = "1\t0/5000110\tbefore 2026-11-29 00:30:00+00\n\n3\t0/9000000\tno recovery target specified\n";
@@ -61,4 +68,7 @@ test("a segment is named for its timeline and its place, whatever its size", () 
   expect(segmentName(1, 0x5000110n, 16 * 2 ** 20)).toBe("000000010000000000000005");
   expect(segmentName(26, 0x2_fe00_0000n, 16 * 2 ** 20)).toBe("0000001A00000002000000FE");
   expect(segmentName(1, 0x1_4000_0000n, 2 ** 30)).toBe("000000010000000100000001");
+  expect(segmentOf("0000001A00000002000000FE", 16 * 2 ** 20)).toEqual({ timeline: 26, number: 0x2fen });
+  expect(segmentOf("000000010000000100000001", 2 ** 30)).toEqual({ timeline: 1, number: 5n });
+  expect(segmentOf("000000010000000000000006.partial", 16 * 2 ** 20)).toBeUndefined();
 });

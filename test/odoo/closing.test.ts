@@ -1,16 +1,13 @@
 import { beforeAll, expect, test } from "vitest";
 import { closeOpen } from "../../src/odoo/closing.ts";
-import { ensureRoles } from "../../src/odoo/roles.ts";
 import { quoteSqlIdentifier as id, type Session, withSession } from "../../src/system/sql/sql.ts";
-import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
+import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 let node: ThrowawayNode;
 let session: Session;
 
 beforeAll(async () => {
-  node = await runningNode();
-  session = await node.session();
-  await ensureRoles(session, "odoo", node.passwords);
+  ({ node, session } = await nodeWithRoles());
   for (const role of ["first", "second", "third", "report"])
     await session.query(`CREATE ROLE ${role} LOGIN CREATEDB PASSWORD '${role}'`);
 });

@@ -1,17 +1,14 @@
 import { beforeAll, expect, test } from "vitest";
 import { giveToOwners } from "../../src/odoo/ownership.ts";
-import { ensureRoles } from "../../src/odoo/roles.ts";
 import { type Row, type Session, withSession } from "../../src/system/sql/sql.ts";
 import { waitFor } from "../support/wait.ts";
-import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
+import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 let node: ThrowawayNode;
 let session: Session;
 
 beforeAll(async () => {
-  node = await runningNode();
-  session = await node.session();
-  await ensureRoles(session, "odoo", node.passwords);
+  ({ node, session } = await nodeWithRoles());
   await session.query("CREATE ROLE tenant LOGIN CREATEDB");
   await session.query("CREATE DATABASE of_odoo OWNER odoo");
   await session.query("CREATE DATABASE of_group OWNER openerp");

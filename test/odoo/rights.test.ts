@@ -1,16 +1,13 @@
 import { beforeAll, expect, test } from "vitest";
 import { keepRights, settleRights } from "../../src/odoo/rights.ts";
-import { ensureRoles } from "../../src/odoo/roles.ts";
 import { type Session, withSession } from "../../src/system/sql/sql.ts";
-import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
+import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 let node: ThrowawayNode;
 let session: Session;
 
 beforeAll(async () => {
-  node = await runningNode();
-  session = await node.session();
-  await ensureRoles(session, "odoo", node.passwords);
+  ({ node, session } = await nodeWithRoles());
   await session.query("CREATE ROLE tenant LOGIN CREATEDB; CREATE ROLE analyst LOGIN");
   await session.query("REVOKE CONNECT ON DATABASE template1 FROM PUBLIC");
 });

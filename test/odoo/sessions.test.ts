@@ -1,9 +1,8 @@
 import { beforeAll, expect, test } from "vitest";
 import { createRole, dropRole, listRoles } from "../../src/odoo/more-roles.ts";
-import { ensureRoles } from "../../src/odoo/roles.ts";
 import { endSession, endSessions, listSessions, sessionToEnd } from "../../src/odoo/sessions.ts";
 import { connect, type Session, withSession } from "../../src/system/sql/sql.ts";
-import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
+import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -11,9 +10,7 @@ let node: ThrowawayNode;
 let session: Session;
 
 beforeAll(async () => {
-  node = await runningNode();
-  session = await node.session();
-  await ensureRoles(session, "odoo", node.passwords);
+  ({ node, session } = await nodeWithRoles());
   await session.query("CREATE DATABASE shop OWNER odoo");
 });
 

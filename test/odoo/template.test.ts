@@ -6,7 +6,7 @@ import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
 import { type Ran, run } from "../../src/system/process/process.ts";
 import { quoteSqlIdentifier, type Row, type Session, withSession } from "../../src/system/sql/sql.ts";
-import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
+import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { type OdooDump, odooDump, smallDump } from "../support/odoo-dump.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";
@@ -16,9 +16,7 @@ let node: ThrowawayNode;
 let session: Session;
 
 beforeAll(async () => {
-  node = await runningNode();
-  session = await node.session();
-  await ensureRoles(session, "odoo", node.passwords);
+  ({ node, session } = await nodeWithRoles());
   await ensureTemplate(node.access, session, template, "odoo");
 });
 
@@ -204,6 +202,9 @@ describe("a database that a tenant has made by a name of odoo-pg's own stays, an
       await ensureTemplate(node.access, session, name, "odoo", (text) => told.push(text));
       expect(told[0]).toMatch(
         / of role tenant has the template's name: it is called wanted .*_old_\d+_\d+ now$/,
+      );
+      expect(told.some((text) => / accepts no connections: .*odoo-pg db rename/.test(text))).toBe(
+        words === "ALLOW_CONNECTIONS false",
       );
     });
     const [row] = await session.query(

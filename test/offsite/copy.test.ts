@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { layoutOf } from "../../src/config/layout.ts";
-import { copyStatusSchema } from "../../src/model/copy-status.ts";
+import { copyStatusSchema } from "../../src/model/backups/copy-status.ts";
 import { unlessCopying, whileCopying } from "../../src/store/copying.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { atEnd } from "../support/scope.ts";

@@ -3,7 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { lagOf, type ServerFacts } from "../../src/model/observation.ts";
 import { inspectDataDirectory } from "../../src/postgres/data-directory.ts";
-import { observeServer } from "../../src/postgres/sql/facts.ts";
+import { observeServer } from "../../src/postgres/sql/observing/facts.ts";
 import {
   dropSlot,
   ensureSlot,

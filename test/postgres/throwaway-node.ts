@@ -10,7 +10,7 @@ import {
 } from "../../src/config/layout.ts";
 import { resolveConfig } from "../../src/config/resolve.ts";
 import type { Config } from "../../src/config/schema.ts";
-import type { RolePasswords } from "../../src/odoo/roles.ts";
+import { ensureRoles, type RolePasswords } from "../../src/odoo/roles.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../../src/postgres/certificates.ts";
 import { initialiseDataDirectory, SUPERUSER } from "../../src/postgres/initialise.ts";
 import { findInstallation, type Installation } from "../../src/postgres/installation.ts";
@@ -21,7 +21,7 @@ import {
   renderSynchronous,
 } from "../../src/postgres/render.ts";
 import { type Postmaster, startServer, stopServer } from "../../src/postgres/server.ts";
-import { Superuser } from "../../src/postgres/sql/superuser.ts";
+import { Superuser } from "../../src/postgres/sql/access/superuser.ts";
 import { now } from "../../src/system/clock.ts";
 import {
   ensureDirectory,
@@ -171,6 +171,14 @@ export async function runningNode(parameters: Readonly<Record<string, string>> =
   await node.initialise();
   await node.start();
   return node;
+}
+
+/** The same with the roles of a cluster, and a session of the superuser. */
+export async function nodeWithRoles(): Promise<{ readonly node: ThrowawayNode; readonly session: Session }> {
+  const node = await runningNode();
+  const session = await node.session();
+  await ensureRoles(session, "odoo", node.passwords);
+  return { node, session };
 }
 
 /** What seeding a replica from a primary needs. */

@@ -1,9 +1,13 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { windowSchema } from "../../src/cluster/window.ts";
-import { archiveStatusSchema, archivingSchema, type Archiving } from "../../src/model/archive-status.ts";
+import { windowSchema } from "../../src/cluster/backups/window.ts";
+import {
+  archiveStatusSchema,
+  archivingSchema,
+  type Archiving,
+} from "../../src/model/backups/archive-status.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { killWithChildren } from "../support/kill.ts";
 import { waitFor } from "../support/wait.ts";
@@ -94,4 +98,34 @@ test("a record that is damaged makes a gap from the last base backup on, not a h
   );
   await cluster.up();
   expect(record()).toMatchObject({ archiving: true, gaps: [{ from: status.bases.at(-1)?.stopped_at }] });
+});
+
+test("a repository whose disk is not mounted is missed, not begun anew; one that is lost for good is, once that is said", async () => {
+  const repository = `${cluster.stateDir}.archive`;
+  expect((await cluster.run(["down"])).exitCode).toBe(0);
+  renameSync(repository, `${repository}.away`);
+  mkdirSync(repository);
+
+  // The databases run all the same.
+  await cluster.up();
+  const session = await cluster.onPrimary();
+  await session.rows("SELECT pg_logical_emit_message(true, 'test', 'x'), pg_switch_wal()");
+  await session.close();
+  await waitFor("the warning", async () =>
+    (await cluster.status()).warnings.some(({ code }) => code === "archiver_failing"),
+  );
+  expect(readFileSync(join(cluster.stateDir, "agent.log"), "utf8")).toMatch(
+    /is not in .*\.archive any more: its disk is not mounted/,
+  );
+  expect(readdirSync(repository)).toEqual([]);
+  rmdirSync(repository);
+
+  cluster.configure({ backup: backup(false), postgres: { parameters: {} } });
+  await cluster.up();
+  cluster.configure({ backup: backup(true), postgres: { parameters: {} } });
+  await cluster.up();
+  expect(readdirSync(repository).sort()).toEqual(["archive", "backup"]);
+  await waitFor("a window to begin", async () => (await windowNow()).base_backups === 1, {
+    timeout: 150_000,
+  });
 });

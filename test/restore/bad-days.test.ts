@@ -440,7 +440,7 @@ test("a dump that makes a template of the database that it is loaded into leaves
     restoreDatabase(
       it.source,
       {
-        input: { kind: "archive", file: dump, format: "custom" },
+        input: { kind: "archive", file: dump, at: dump, format: "custom" },
         database: "never",
         replace: false,
         keepOld: false,

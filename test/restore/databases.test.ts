@@ -1,6 +1,15 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join, relative } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { compareContents } from "../../src/backup/contents/compare.ts";
 import { copyDatabase, type CopyOrder, type CopyReport } from "../../src/restore/copy.ts";
@@ -373,7 +382,6 @@ test("a database is dropped with its filestore, also while somebody is in it", a
 test("a rename that was cut off between database and filestore is settled by the next command", async () => {
   await copy("shop", "half");
   // As a kill leaves it right before the commit: the folder has its new name, the database not.
-  const { renameSync } = await import("node:fs");
   renameSync(join(it.filestore, "half"), join(it.filestore, "whole"));
   writeFileSync(
     join(it.filestore, ".odoo-pg-swap-0123abcd.json"),
@@ -382,6 +390,105 @@ test("a rename that was cut off between database and filestore is settled by the
   await renameDatabase(it.source, "half", "settled", false, note);
   expect(existsSync(join(it.filestore, "settled"))).toBe(true);
   expect(existsSync(join(it.filestore, ".odoo-pg-swap-0123abcd.json"))).toBe(false);
+});
+
+describe("attachments that Odoo writes after a kill in the middle of a change of names stay:", () => {
+  const RECORD = ".odoo-pg-swap-0123abcd.json";
+  const INCOMING = "odoo_pg_new_0123abcd";
+  const folder = (name: string): string => join(it.filestore, name);
+  const has = (name: string, file: string): boolean => existsSync(join(folder(name), file));
+  const filesOf = (name: string): string[] =>
+    filesBelow(folder(name)).map((file) => relative(folder(name), file));
+
+  async function record(change: {
+    database: string;
+    incoming?: string;
+    kept: string | null;
+    files?: boolean;
+  }) {
+    const { database, incoming = INCOMING } = change;
+    const [row] = await rows(
+      "postgres",
+      `SELECT oid::text AS oid FROM pg_database WHERE datname = ${incoming === INCOMING ? `'${database}'` : `'${incoming}'`}`,
+    );
+    const numbers =
+      incoming === INCOMING ? { oid: "4000000000", old_oid: row?.["oid"] } : { oid: row?.["oid"] };
+    const text = JSON.stringify({ version: 1, incoming, files: true, ...change, ...numbers });
+    writeFileSync(join(it.filestore, RECORD), text);
+    // The clock of the file system has ticks.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+
+  function write(name: string, file: string): void {
+    mkdirSync(join(folder(name), "zz"), { recursive: true });
+    writeFileSync(join(folder(name), file), "written since");
+  }
+
+  async function settledBy(backUp = false): Promise<void> {
+    if (backUp) await it.backUpOne("shop");
+    else await tidyUp(it.source, note);
+    expect(existsSync(join(it.filestore, RECORD))).toBe(false);
+  }
+
+  test.each([false, true])("both folders were moved, settled by a backup: %s", async (backUp) => {
+    await copy("shop", "served");
+    const old = filesOf("served");
+    write(INCOMING, "zz/restored");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    const kept = "served_old_20260101_000000";
+    await record({ database: "served", kept });
+    renameSync(folder("served"), folder(kept));
+    renameSync(folder(INCOMING), folder("served"));
+    write("served", "zz/since");
+    await settledBy(backUp);
+    await tidyUp(it.source, note);
+    expect(filesOf("served")).toEqual([...old, "zz/since"].sort());
+    await dropDatabase(it.source, "served");
+    await it.nothingLeft();
+  });
+
+  test.each([true, false])("only the old one was moved; there are new files: %s", async (files) => {
+    await copy("shop", "served");
+    const old = filesOf("served");
+    const kept = "served_old_20260101_000000";
+    if (files) write(INCOMING, "zz/restored");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await record({ database: "served", kept, files });
+    renameSync(folder("served"), folder(kept));
+    write("served", "zz/since");
+    await settledBy();
+    await tidyUp(it.source, note);
+    expect(filesOf("served")).toEqual([...old, "zz/since"].sort());
+    await dropDatabase(it.source, "served");
+    await it.nothingLeft();
+  });
+
+  test("the old database had no folder yet", async () => {
+    await rows("postgres", "CREATE DATABASE served");
+    write(INCOMING, "zz/restored");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await record({ database: "served", kept: "served_old_20260101_000000" });
+    renameSync(folder(INCOMING), folder("served"));
+    write("served", "zz/since");
+    await settledBy();
+    expect(filesOf("served")).toEqual(["zz/since"]);
+    await dropDatabase(it.source, "served");
+    await tidyUp(it.source, note);
+    await it.nothingLeft();
+  });
+
+  test("a database that was to be renamed has its files, and those since", async () => {
+    await copy("shop", "named");
+    const old = filesOf("named");
+    await record({ database: "renamed", incoming: "named", kept: null });
+    renameSync(folder("named"), folder("renamed"));
+    write("named", "zz/since");
+    await settledBy();
+    expect(filesOf("named")).toEqual([...old, "zz/since"].sort());
+    expect(has("renamed", "zz/since")).toBe(false);
+    await dropDatabase(it.source, "named");
+    await it.nothingLeft();
+  });
 });
 
 test("a rename that was cut off after its commit keeps its files, whoever has the earlier name by now", async () => {

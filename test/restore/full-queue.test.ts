@@ -2,7 +2,7 @@ import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as z from "zod";
-import { windowSchema } from "../../src/cluster/window.ts";
+import { windowSchema } from "../../src/cluster/backups/window.ts";
 import { throwawayCluster } from "../support/cluster.ts";
 import type { Session } from "../support/pg.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";

@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { archiveStatusSchema } from "../../src/model/archive-status.ts";
+import { archiveStatusSchema } from "../../src/model/backups/archive-status.ts";
 import { throwawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import type { Session } from "../support/pg.ts";

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { windowSchema } from "../../src/cluster/window.ts";
+import { windowSchema } from "../../src/cluster/backups/window.ts";
 import { quoteSqlIdentifier as id } from "../../src/system/sql/sql.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";

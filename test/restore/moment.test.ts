@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
-import { windowSchema } from "../../src/cluster/window.ts";
+import { windowSchema } from "../../src/cluster/backups/window.ts";
 import { layoutOf } from "../../src/config/layout.ts";
 import { releaseLock, takeLock } from "../../src/store/lock.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";

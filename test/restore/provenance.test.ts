@@ -4,6 +4,7 @@ import {
   chownSync,
   cpSync,
   existsSync,
+  lchownSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -13,10 +14,15 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { basename, join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { basename, dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
+import { readBackupFolder } from "../../src/backup/catalogue.ts";
+import { placeOf } from "../../src/backup/place.ts";
+import { exportOdooZip } from "../../src/restore/export-zip.ts";
 import type { RestoreReport } from "../../src/restore/restore.ts";
 import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
+import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { restoring, type Restoring } from "./restoring.ts";
@@ -155,7 +161,6 @@ describe("a folder that says of itself that it is of this cluster", () => {
     ["a file of its dump", "toc.dat", giveAway],
     ["what is in a folder of its", "more", putIn],
     ["by its mode a file of its", "contents.json", (file: string) => chmodSync(file, 0o666)],
-    ["by a link a file of its", "contents.json", throughLink],
     ["the folder that it lies in, and so all of", "..", giveAway],
   ] as const)(
     "owns nothing where another user can change %s, sealed or not, in backup.dir or not",
@@ -231,15 +236,118 @@ describe("a backup of this cluster gives things back to their owners:", () => {
       const given = elsewhere();
       giveAllAway(given);
       expect((await owners(given)).owners).toEqual(["odoo"]);
-      const open = join(it.source.place.dir, "changed_20260101_0000.dump");
-      cpSync(genuine, open, { recursive: true });
-      chmodSync(open, 0o777);
-      await expect(it.as(open, "never")).rejects.toMatchObject({
+      const linked = join(temporaryFolder(), "linked.dump");
+      symlinkSync(genuine, linked);
+      lchownSync(linked, 65_534, 65_534);
+      await expect(it.as(linked, "never")).rejects.toMatchObject({
         code: "dump_unusable",
         message: expect.stringMatching(/ may change .*, and so where that path leads\.$/),
-        next: [expect.stringContaining(`cp -r ${open} PLACE`)],
+        next: [expect.stringContaining(`cp -r ${linked} PLACE`)],
       });
-      rmSync(open, { recursive: true });
+      await it.nothingLeft();
+    },
+  );
+
+  test("is damaged where it names a dump outside of itself", async () => {
+    for (const path of ["..", "../other.dump/database.sql.gz", "/etc/passwd", "sub/database.sql"]) {
+      const folder = elsewhere();
+      const file = join(folder, "manifest.json");
+      const text = readFileSync(file, "utf8");
+      expect(text).toContain('"path": "."');
+      writeFileSync(file, text.replace('"path": "."', `"path": ${JSON.stringify(path)}`));
+      await expect(it.as(folder, "never")).rejects.toMatchObject({ code: "backup_damaged" });
+    }
+  });
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "is read as regular files alone: a link in it is not followed, whose folder it ever is",
+    async () => {
+      for (const [name, isOthers] of [
+        ["contents.json", true],
+        ["contents.json", false],
+        ["toc.dat", true],
+        ["toc.dat", false],
+      ] as const) {
+        const folder = elsewhere();
+        throughLink(join(folder, name));
+        if (isOthers) giveAllAway(folder);
+        const message = expect.stringContaining(
+          `${join(folder, name)} is a link, which root does not follow`,
+        );
+        await expect(it.as(folder, "never")).rejects.toMatchObject({ code: "dump_unusable", message });
+        const zip = join(temporaryFolder(), "shop.zip");
+        const backup = await readBackupFolder(folder);
+        if (!backup) throw new Error("there is no backup");
+        await expect(
+          exportOdooZip(it.source, backup, placeOf(dirname(folder)), zip, silent),
+        ).rejects.toMatchObject({ code: "dump_unusable", message });
+        expect(readdirSync(dirname(zip))).toEqual([]);
+      }
+      await it.nothingLeft();
+    },
+  );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "gives an export the files of its pool alone: what a link there leads to is not read",
+    async () => {
+      const [prefix = ""] = readdirSync(it.source.place.pool).filter((name) => /^[0-9a-f]{2}$/.test(name));
+      const [file = ""] = readdirSync(join(it.source.place.pool, prefix));
+      for (const linked of [join(prefix, file), prefix]) {
+        const folder = elsewhere();
+        const pool = join(dirname(folder), "filestore");
+        const backup = await readBackupFolder(folder);
+        if (!backup) throw new Error("there is no backup");
+        const zip = join(temporaryFolder(), "shop.zip");
+        await exportOdooZip(it.source, backup, placeOf(dirname(folder)), zip, silent);
+        rmSync(zip);
+        // The very content: it is refused for how it is reached.
+        throughLink(join(pool, linked));
+        await expect(
+          exportOdooZip(it.source, backup, placeOf(dirname(folder)), zip, silent),
+        ).rejects.toMatchObject({ code: "backup_damaged", message: expect.stringContaining(prefix) });
+        expect(readdirSync(dirname(zip))).toEqual([]);
+      }
+      await it.nothingLeft();
+    },
+  );
+
+  test.skipIf(process.getuid?.() !== 0)(
+    "is read as it was found, where another user may put another one in its place meanwhile",
+    async () => {
+      await it.make("other", { partners: 3 });
+      await it.backUpOne("other");
+      const other = (await it.newest()).folder;
+      const exchange = (folder: string): void => {
+        renameSync(folder, `${folder}.was`);
+        symlinkSync(other, folder);
+      };
+      const folder = elsewhere();
+      chownSync(dirname(folder), 65_534, 65_534);
+      let exchanged = false;
+      await it.as(folder, "found", {
+        ...silent,
+        step: (_, what) => {
+          if (what !== "create the database") return;
+          exchanged = true;
+          exchange(folder);
+        },
+      });
+      expect(exchanged).toBe(true);
+      const partners = await withSession({ ...it.node.superuser, database: "found" }, (session) =>
+        session.query("SELECT count(*)::int AS count FROM res_partner"),
+      );
+      expect(partners).toEqual([{ count: 11 }]);
+
+      const exported = elsewhere();
+      chownSync(dirname(exported), 65_534, 65_534);
+      const backup = await readBackupFolder(exported);
+      if (!backup) throw new Error("there is no backup");
+      const zip = join(temporaryFolder(), "shop.zip");
+      const step = (): void => exchange(exported);
+      await exportOdooZip(it.source, backup, placeOf(dirname(exported)), zip, { ...silent, step });
+      const sql = execFileSync("unzip", ["-p", zip, "dump.sql"]).toString();
+      const rows = /COPY public\.res_partner .*?\n(.*?)\\\.\n/s.exec(sql)?.[1] ?? "";
+      expect(rows.trim().split("\n")).toHaveLength(11);
       await it.nothingLeft();
     },
   );

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { Lack } from "../../src/model/lack.ts";
+import type { Lack } from "../../src/model/backups/lack.ts";
 import type { RestoreReport } from "../../src/restore/restore.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";

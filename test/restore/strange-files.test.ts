@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { findInput } from "../../src/restore/reading/input.ts";
@@ -188,6 +198,70 @@ async function zipOf(...entries: readonly (readonly [string, string | Buffer])[]
   return file;
 }
 
+describe.runIf(process.geteuid?.() === 0)("where another user may put another file in its place", () => {
+  const NOBODY = 65_534;
+  const theirs = (): string => {
+    const folder = temporaryFolder();
+    chownSync(folder, NOBODY, NOBODY);
+    return folder;
+  };
+
+  test("a dump is read as it was found, however it is packed", async () => {
+    const plain = fileOf(DUMP);
+    const { database: whole } = await restored(plain);
+    const zip = await zipOf(["dump.sql", DUMP], [`filestore/${STORED}`, CONTENT]);
+    const unpacked = temporaryFolder();
+    put(unpacked, "dump.sql", DUMP);
+    const tar = join(temporaryFolder(), "bundle.tar");
+    execFileSync("tar", ["-cf", tar, "-C", unpacked, "."]);
+    const packed = ["gzip", "zstd", "xz", "bzip2"].map((program) =>
+      execFileSync(program, ["-q", "-c", plain], { maxBuffer: 2 ** 26 }),
+    );
+    const archives = ["-Fc", "-Ft"].map((format) =>
+      readFileSync(it.dump(whole, join(temporaryFolder(), "d"), format)),
+    );
+    const all = [readFileSync(plain), ...packed, ...archives, readFileSync(zip), readFileSync(tar)];
+    for (const bytes of all) {
+      const file = join(theirs(), "d");
+      writeFileSync(file, bytes);
+      chownSync(file, NOBODY, NOBODY);
+      const input = await findInput(it.source.place, "/", file);
+      rmSync(file);
+      symlinkSync(fileOf("SELECT 1; -- the secret of root"), file);
+      count += 1;
+      const database = `file_${count}`;
+      await restoreDatabase(it.source, { input, database, replace: false, keepOld: false }, silent);
+      await isWhole(database);
+    }
+    await it.nothingLeft();
+  });
+
+  test("a link is not followed, nor is a file read that was given a second name there", async () => {
+    const secret = fileOf(DUMP);
+    chmodSync(secret, 0o600);
+    const folder = theirs();
+    symlinkSync(secret, join(folder, "link"));
+    linkSync(secret, join(folder, "named"));
+    // Root's own link into that folder leads no further.
+    const own = join(temporaryFolder(), "own");
+    symlinkSync(join(folder, "link"), own);
+    for (const [file, why] of [
+      [join(folder, "link"), "is a link"],
+      [join(folder, "named"), "no file that the owner of its folder may read"],
+      [own, "is a link"],
+    ] as const)
+      await expect(restored(file)).rejects.toMatchObject({
+        code: "dump_unusable",
+        message: expect.stringContaining(why),
+      });
+    const through = join(temporaryFolder(), "through");
+    const given = join(folder, "given");
+    writeFileSync(given, DUMP);
+    symlinkSync(given, through);
+    await isWhole((await restored(through)).database);
+  });
+});
+
 describe("a zip as people make them:", () => {
   const sql = ["dump.sql", DUMP] as const;
   const own = [`filestore/${STORED}`, CONTENT] as const;
@@ -260,7 +334,17 @@ describe("a zip as people make them:", () => {
     await isWhole((await restored(join(folder, "pg.zip"))).database);
     put(folder, "dump.sql", DUMP);
     put(folder, `filestore/${STORED}`, CONTENT);
+    symlinkSync("/etc/passwd", join(folder, "filestore", "link"));
     expect((await restored(folder)).report.files).toBe(1);
+    if (process.geteuid?.() === 0) {
+      // What only root may read is not there for root either, in the folder of somebody else.
+      put(folder, `filestore/${OTHER_STORED}`, "another");
+      execFileSync("chown", ["-Rh", "65534:65534", folder]);
+      const secret = join(folder, "filestore", OTHER_STORED);
+      chownSync(secret, 0, 0);
+      chmodSync(secret, 0o600);
+      expect((await restored(folder)).report.files).toBe(1);
+    }
     await it.nothingLeft();
   });
 

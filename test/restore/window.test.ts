@@ -1,10 +1,10 @@
-import { chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { earlierProgram, hasHistory } from "../../scripts/earlier.mjs";
-import { windowSchema } from "../../src/cluster/window.ts";
-import { archivingSchema } from "../../src/model/archive-status.ts";
+import { windowSchema } from "../../src/cluster/backups/window.ts";
+import { archivingSchema } from "../../src/model/backups/archive-status.ts";
 import { nodeProcesses } from "../faults/node-processes.ts";
 import { throwawayCluster, type ThrowawayCluster } from "../support/cluster.ts";
 import type { Session } from "../support/pg.ts";
@@ -168,45 +168,94 @@ describe("another primary", () => {
   });
 });
 
-test("what a primary finished and never archived is a gap, also where all was archived when it was seen last", async () => {
+test("what a lost primary had not archived is taken from its disk; where that cannot be read any more it is a gap", async () => {
   const cluster = await throwawayCluster({ config: { backup: ANY_SECOND } });
   await cluster.up();
   await makeShop(cluster);
   await begun(cluster);
-  const early = await markNow(cluster, "early");
-  await markNow(cluster, "after it");
-  const session = await cluster.session("pg1");
-  await session.rows("SELECT pg_switch_wal()");
   const record = () => {
     const text = readFileSync(join(cluster.stateDir, "archive", "archiving.json"), "utf8");
     return archivingSchema.parse(JSON.parse(text));
   };
-  await waitFor("the agent to see it archived", async () => {
-    const ready = await session.value(
-      "SELECT count(*)::int FROM pg_ls_archive_statusdir() WHERE name ~ 'ready'",
-    );
-    const { primary } = record();
-    return ready === 0 && primary?.waits === false && Date.parse(primary.archived_at) > Date.parse(early);
+  /** A mark whose segment is finished, archived and seen so. */
+  async function archivedMark(name: string): Promise<{ at: string; segment: string }> {
+    const at = await markNow(cluster, name);
+    await markNow(cluster, `after ${name}`);
+    const session = await cluster.onPrimary();
+    const segment = String(await session.value("SELECT pg_walfile_name(pg_switch_wal())"));
+    await waitFor("the agent to see it archived", async () => {
+      const last = await session.value("SELECT last_archived_wal FROM pg_stat_archiver");
+      const { primary } = record();
+      const isSeen = primary?.waits === false && Date.parse(primary.archived_at) > Date.parse(at);
+      return String(last) >= segment && isSeen;
+    });
+    await session.close();
+    return { at, segment };
+  }
+  /** The primary is lost with its disk, which comes back once the replica is the primary; it is made anew from that. */
+  async function lose(primary: "pg1" | "pg2", replica: "pg1" | "pg2", leave: (wal: string) => void) {
+    const lost = nodeProcesses(cluster, primary);
+    await lost.lose();
+    leave(join(`${lost.dataDir}.lost`, "pg_wal"));
+    const promoted = await cluster.run(["promote", replica, "--allow-data-loss", "--confirm", "test"]);
+    expect([promoted.exitCode, promoted.stderr]).toEqual([0, expect.any(String)]);
+    lost.bringBack();
+    expect((await cluster.run(["reseed", primary, "--discard-old"])).exitCode).toBe(0);
+    await cluster.healthy();
+  }
+
+  const early = await archivedMark("early");
+  await lose("pg1", "pg2", (wal) => {
+    const folder = join(`${cluster.stateDir}.archive`, "archive");
+    const held = readdirSync(folder, { recursive: true, encoding: "utf8" });
+    const found = held.filter((name) => name.includes(`/${early.segment}-`));
+    expect(found).toHaveLength(1);
+    for (const name of found) rmSync(join(folder, name));
+    writeFileSync(join(wal, "archive_status", `${early.segment}.ready`), "");
   });
-  await session.close();
-  const pg1 = nodeProcesses(cluster, "pg1");
-  await pg1.lose();
-  // What it finished in the second before: the agent has not looked since.
-  const notes = join(`${pg1.dataDir}.lost`, "pg_wal", "archive_status");
-  const last = readdirSync(join(`${pg1.dataDir}.lost`, "pg_wal")).filter((name) =>
-    /^[0-9A-F]{24}$/.test(name),
-  );
-  writeFileSync(join(notes, `${last.sort()[0] ?? ""}.ready`), "");
-  const promoted = await cluster.run(["promote", "pg2", "--allow-data-loss", "--confirm", "test"]);
-  expect([promoted.exitCode, promoted.stderr]).toEqual([0, expect.any(String)]);
-  pg1.bringBack();
-  expect((await cluster.run(["reseed", "pg1", "--discard-old"])).exitCode).toBe(0);
+  expect(record().gaps).toEqual([]);
+  expect(await marksAt(cluster, early.at)).toEqual(["early"]);
+
+  const late = await archivedMark("late");
+  await lose("pg2", "pg1", (wal) => {
+    // What it finished since the agent looked last.
+    const [last = ""] = readdirSync(wal).filter((name) => /^[0-9A-F]{24}$/.test(name) && name > late.segment);
+    writeFileSync(join(wal, last), "of a disk that is damaged");
+    writeFileSync(join(wal, "archive_status", `${last}.ready`), "");
+  });
   expect(record().gaps).toHaveLength(1);
   // One is begun a minute after the one before at the soonest.
   await waitFor("a new base backup", async () => (await windowOf(cluster)).gaps.length === 1, {
     timeout: 120_000,
   });
-  expect(await marksAt(cluster, early)).toEqual(["early"]);
+  for (const [{ at }, marks] of [
+    [early, ["early"]],
+    [late, ["early", "after early", "late"]],
+  ] as const)
+    expect(await marksAt(cluster, at)).toEqual(marks);
+});
+
+test("a planned switchover leaves no gap, also where the last look at the primary saw WAL that waits", async () => {
+  const cluster = await throwawayCluster({ config: { backup: ANY_SECOND } });
+  await cluster.up();
+  await begun(cluster);
+  const record = () => {
+    const text = readFileSync(join(cluster.stateDir, "archive", "archiving.json"), "utf8");
+    return archivingSchema.parse(JSON.parse(text));
+  };
+  const pg1 = nodeProcesses(cluster, "pg1");
+  pg1.hangArchiver();
+  const session = await cluster.session("pg1");
+  await session.rows("SELECT pg_logical_emit_message(true, 'test', 'x')");
+  await session.rows("SELECT pg_switch_wal()");
+  await waitFor("the agent to see that WAL waits", () => record().primary?.waits === true);
+  const switched = cluster.run(["switchover"]);
+  // It is told to stop, and waits for its archiver; no look comes before the operation has ended.
+  await session.rows("SELECT pg_sleep(60)").catch(() => {});
+  pg1.thaw();
+  expect(await switched).toMatchObject({ exitCode: 0 });
+  await waitFor("the agent to see the new primary", () => record().primary?.node === "pg2");
+  expect(record().gaps).toEqual([]);
 });
 
 test("a base backup that is due right after another one waits for nothing", async () => {
@@ -273,11 +322,16 @@ describe("a tablespace", () => {
       expect.stringContaining("A tablespace was created between"),
     ]);
     expect(await liveSum()).toEqual(before);
-    process.kill(cluster.postmaster("pg1"), "SIGKILL");
-    await waitFor("the primary to be back", async () =>
-      (await cluster.status()).nodes.some(({ state }) => state === "running"),
-    );
-    expect(await liveSum()).toEqual(before);
+    const killed = cluster.postmaster("pg1");
+    process.kill(killed, "SIGKILL");
+    // By its own answer: a status of just before may still say that it runs.
+    let found: unknown;
+    await waitFor("the primary to be back", async () => {
+      if (cluster.postmaster("pg1") === killed) return false;
+      found = await liveSum();
+      return true;
+    });
+    expect(found).toEqual(before);
     expect(statSync(location).ino).toBe(inode);
     expect(await marksAt(cluster, early)).toEqual(["before it"]);
 

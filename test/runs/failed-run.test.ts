@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { backupWarnings } from "../../src/cluster/backups.ts";
+import { backupWarnings } from "../../src/cluster/backups/backups.ts";
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
 import { OdooPgError, type ErrorCode } from "../../src/errors.ts";
 import {
@@ -10,7 +10,7 @@ import {
   type BackupStatus,
   type DatabaseResult,
   type RunReport,
-} from "../../src/model/backup-report.ts";
+} from "../../src/model/backups/backup-report.ts";
 import { noteFailedRun } from "../../src/runs/failed-run.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

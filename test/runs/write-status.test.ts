@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { placeOf } from "../../src/backup/place.ts";
-import type { RunReport } from "../../src/model/backup-report.ts";
+import type { RunReport } from "../../src/model/backups/backup-report.ts";
 import { writeBackupStatus } from "../../src/runs/write-status.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 

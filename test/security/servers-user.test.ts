@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { isAlive } from "../support/processes.ts";
-import { takeFolders } from "../../src/system/files/folder.ts";
+import { takeFolders } from "../../src/system/files/held/by-path.ts";
 import { atEnd } from "../support/scope.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { waitFor } from "../support/wait.ts";

@@ -161,6 +161,22 @@ test("a takeover that was killed halfway is taken over itself", async () => {
   expect(readdirSync(folder)).toEqual(["agent.lock"]);
 });
 
+test("who takes a lock removes what those left that were killed while they took it, and of the living nothing", async () => {
+  const folder = temporaryFolder();
+  const file = join(folder, "agent.lock");
+  const [gone, taker, living] = contenders(3);
+  await gone?.kill();
+  const right = rightOf("99999998 an older text\n");
+  const dead = [`${gone?.pid}.1.new`, `${gone?.pid}.1.new.${gone?.pid}.2.tmp`, `${right}.${gone?.pid}.3.new`];
+  const kept = [`${living?.pid}.1.new`, "of-the-user"];
+  for (const name of [...dead, ...kept]) writeFileSync(`${file}.${name}`, "");
+  writeFileSync(`${file}.${right}`, "99999998 dead too\n");
+  expect(await taker?.order("take", file)).toBe("won");
+  expect(readdirSync(folder).toSorted()).toEqual(
+    ["agent.lock", ...kept.map((name) => `agent.lock.${name}`)].toSorted(),
+  );
+});
+
 /** The name of the right to replace a lock of this text, as src/store/lock.ts gives it. */
 function rightOf(text: string): string {
   return createHash("sha256").update(text).digest("hex").slice(0, 16);

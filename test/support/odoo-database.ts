@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { compressWithLz4 } from "../../src/postgres/sql/wal-compression.ts";
 import { type Credentials, quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
 
 export interface OdooDatabaseOptions {
@@ -52,6 +53,7 @@ export async function makeOdooDatabase(options: OdooDatabaseOptions): Promise<Od
   await withSession({ ...superuser, database: "postgres" }, async (session) => {
     const there = await session.query("SELECT FROM pg_roles WHERE rolname = $1", [role]);
     if (!there.length) await session.query(`CREATE ROLE ${id(role)} LOGIN CREATEDB`);
+    await compressWithLz4(session);
     await session.query(
       `CREATE DATABASE ${id(database)} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' OWNER ${id(role)}`,
     );

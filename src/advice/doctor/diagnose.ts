@@ -19,7 +19,7 @@ import type { Evidence } from "./evidence.ts";
 import type { TroubleSeverity } from "../../model/troubles/trouble.ts";
 import type { FoundFinding } from "./findings.ts";
 
-/** One subject: what is wrong with it, by what was seen. What was not seen is no reason to find, nor to be content. */
+/** The findings of one subject, from the evidence. Evidence that is missing makes no finding, and no all-clear either. */
 type Check = (evidence: Evidence) => FoundFinding[];
 
 const CHECKS: readonly Check[] = [

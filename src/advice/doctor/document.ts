@@ -9,15 +9,15 @@ import { unobserved } from "./unobserved.ts";
 export const doctorDocumentSchema = z.strictObject({
   version: z.literal(1),
   cluster: z.string(),
-  /** When this was looked at, ISO 8601. */
+  /** When the evidence was gathered, ISO 8601. */
   at: z.string(),
-  /** The worst severity that was found; `none` speaks only of what was looked at. */
+  /** The worst severity of the findings; `none` covers only what could be checked. */
   worst: z.enum(["none", "advice", "warning", "critical"]),
   /** The worst first. */
   findings: findingSchema.array(),
   /** Servers that answered. */
   nodes: z.string().array(),
-  /** Databases that were looked into. */
+  /** Databases that were examined. */
   databases: z.string().array(),
   /** The file of Odoo that was read; null when none was named. */
   odoo_conf: z.string().nullable(),

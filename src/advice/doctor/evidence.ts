@@ -1,12 +1,12 @@
 import type { FoundWarning } from "../../model/warnings.ts";
-import type { BackupStatus } from "../../model/backup-report.ts";
+import type { BackupStatus } from "../../model/backups/backup-report.ts";
 import type { Config } from "../../config/schema.ts";
 import type { Forecast } from "../../cluster/disk-growth.ts";
 import type { DiskUse } from "../../cluster/view.ts";
-import type { SessionState } from "../../postgres/sql/session-state.ts";
+import type { SessionState } from "../../postgres/sql/observing/session-state.ts";
 import type { OdooConf } from "./odoo-conf.ts";
 
-/** Something that was looked at, or could not be: then why, for people. Nothing is ever taken for well unseen. */
+/** A piece of evidence, or why it could not be read, for people. Missing evidence never counts as well. */
 export type Observed<T> =
   | { readonly seen: true; readonly value: T }
   | { readonly seen: false; readonly why: string };
@@ -14,7 +14,7 @@ export type Observed<T> =
 export const seen = <T>(value: T): Observed<T> => ({ seen: true, value });
 export const unseen = (why: string): Observed<never> => ({ seen: false, why });
 
-/** What was seen, in a list of one; nothing otherwise. */
+/** The value in a list of one; an empty list where it could not be read. */
 export function observedValues<T>(observed: Observed<T> | undefined): T[] {
   return observed?.seen ? [observed.value] : [];
 }
@@ -98,7 +98,7 @@ export interface ArchiverSeen {
   readonly waiting: number;
 }
 
-/** What one server reports about itself. Any part may be missing. */
+/** The evidence of one server. Any part may be missing. */
 export interface ServerSeen {
   readonly in_recovery: boolean;
   readonly settings: Observed<ReadonlyMap<string, SettingSeen>>;
@@ -185,7 +185,7 @@ export interface TableSeen {
   readonly autovacuum_off: boolean;
 }
 
-/** What only an Odoo database has. */
+/** The evidence that only an Odoo database has. */
 export interface OdooDatabaseSeen {
   /** Relation of ir_cron in this database, and the database's own number. */
   readonly cron_relation: number | null;
@@ -200,7 +200,7 @@ export interface OdooDatabaseSeen {
     readonly index: string | null;
     readonly index_has_unaccent: boolean;
   }[];
-  /** What belongs to roles whose rights the database's owner does not have. */
+  /** Objects of roles whose rights the database's owner does not have. */
   readonly foreign_objects: readonly {
     readonly owner: string;
     readonly objects: number;
@@ -208,7 +208,7 @@ export interface OdooDatabaseSeen {
   }[];
 }
 
-/** What one database reports. Any part may be missing. */
+/** The evidence of one database. Any part may be missing. */
 export interface DatabaseSeen {
   /** Undefined for a database that is not Odoo's. */
   readonly odoo: Observed<OdooDatabaseSeen | undefined>;
@@ -225,7 +225,7 @@ export interface TemplateSeen {
   readonly unaccent_volatility: string | null;
 }
 
-/** What holds for all nodes, from the server that was asked: the primary, or a replica where the primary is not ours. */
+/** The evidence that is the same for all nodes, from the primary, or from a replica where the primary is not ours. */
 export interface CatalogSeen {
   readonly node: string;
   /** Where statements that change something are run: that node, or `write` where the primary is not ours. */
@@ -234,7 +234,7 @@ export interface CatalogSeen {
   readonly databases: Observed<readonly DatabaseListed[]>;
   readonly template: Observed<TemplateSeen>;
   readonly each: ReadonlyMap<string, Observed<DatabaseSeen>>;
-  /** What clients have used that pooling does not keep; undefined where no endpoint pools. */
+  /** Features that clients used and that pooling does not keep; undefined where no endpoint pools. */
   readonly sessionState: Observed<readonly SessionState[]> | undefined;
 }
 
@@ -256,7 +256,7 @@ export interface OtherHost {
 }
 
 /**
- * Where the cluster has several hosts: doctor looks at the one where it runs, and on the primary's at what is of all.
+ * Where the cluster has several hosts: doctor examines the one where it runs, and on the primary's also what concerns all.
  * The rest is what this host's agent has received.
  */
 export interface HostsSeen {

@@ -25,13 +25,13 @@ export const findingSchema = z.strictObject({
   /** The database that it is about, if it is about one. */
   database: z.string().nullable(),
   message: z.string().min(1),
-  /** What was seen. */
+  /** The sentence that says what was found. */
   evidence: figuresSchema,
-  /** What to do: an exact command, with words before it where it needs them. */
+  /** The next step: an exact command, with words before it where it needs them. */
   next: z.string().min(1),
   /** The same by its parts: words as text, commands by program and arguments. */
   next_step: nextStepSchema,
-  /** What `doctor --fix CODE` runs; absent where a person has to decide. */
+  /** The statements or commands of `doctor --fix CODE`; absent where a person has to decide. */
   fix: fixSchema.optional(),
 });
 /** A finding as documents hold it. */
@@ -40,7 +40,7 @@ export type Finding = z.output<typeof findingSchema>;
 /** A finding as it is made: its commands do not name the cluster's configuration yet. */
 export type FoundFinding = Omit<Finding, "next">;
 
-/** What a person does, or what `doctor --fix` does. */
+/** A way to put a finding right: by a person, or by `doctor --fix`. */
 export type Remedy =
   | { readonly next: NextText; readonly fix?: undefined }
   | { readonly fix: Fix; readonly next?: undefined };

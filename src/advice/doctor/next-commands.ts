@@ -21,7 +21,7 @@ export function fixOn(node: string, statements: readonly string[], database?: st
   return { fix: { node, database: database ?? null, statements: [...statements] } };
 }
 
-/** What brings a setting back to what odoo-pg or PostgreSQL chooses, wherever it was set. */
+/** The command that resets a setting to odoo-pg's or PostgreSQL's choice, wherever it was set. */
 export function unset(server: Server, name: string): Remedy {
   const file = server.settings.seen ? server.settings.value.get(name)?.file : undefined;
   if (file === undefined || file === null || path.basename(file) === "postgresql.auto.conf")
@@ -36,7 +36,7 @@ function databaseWord(database: string): string {
   return /=|^postgres(?:ql)?:\/\//.test(database) ? conninfo({ dbname: database }) : database;
 }
 
-/** What a figure shows of a setting: never blank. */
+/** A setting's value as a figure: never blank. */
 export function shownSetting(server: Server, name: string): string {
   return settingOf(server, name) ?? "?";
 }

@@ -42,7 +42,7 @@ export interface OdooConf {
 }
 
 /**
- * The options of odoo.conf that doctor looks at.
+ * The options of odoo.conf that doctor checks.
  * @throws OdooPgError config_invalid, without any value of the file in it: it holds passwords.
  */
 export function readOdooConf(file: string, content: string): OdooConf {

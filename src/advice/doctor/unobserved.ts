@@ -2,14 +2,14 @@ import { unseen, observedValues, type Evidence, type HostsSeen, type Observed } 
 
 /** Something that doctor cannot speak of. */
 export interface Unobserved {
-  /** What, for people. */
+  /** Its name, for people. */
   readonly what: string;
   readonly why: string;
 }
 
 type Gap = readonly [what: string, observed: Observed<unknown> | undefined];
 
-/** Everything that could not be looked at, and why. */
+/** Everything that could not be checked, and why. */
 export function unobserved(evidence: Evidence): Unobserved[] {
   const gaps: Gap[] = [
     ["odoo.conf", evidence.odooConf],

@@ -1,7 +1,7 @@
 import { isTuned } from "./compare.ts";
 import type { TunedSetting } from "../../config/settings/table.ts";
 
-/** What a server runs with. */
+/** The running settings of a server. */
 export interface RunningSetting {
   /** As SHOW prints it, such as `128MB`. */
   readonly shown: string;
@@ -9,7 +9,7 @@ export interface RunningSetting {
   readonly altered: boolean;
 }
 
-/** What is known of the present settings. */
+/** The present settings, and where they come from. */
 export interface Present {
   /** Undefined where no server was asked. */
   readonly running: ReadonlyMap<string, RunningSetting> | undefined;
@@ -35,7 +35,7 @@ export interface Row {
   readonly obstacle: string | null;
 }
 
-/** The difference between what is and what should be. */
+/** The difference between the present settings and the advised ones. */
 export function compareSettings(settings: readonly TunedSetting[], present: Present): Row[] {
   return settings.map((setting) => {
     const { name, value, restart, reason } = setting;

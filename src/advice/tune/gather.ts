@@ -1,11 +1,17 @@
-import { readApplied, readState, type Applied } from "../../store/state.ts";
+import {
+  readApplied,
+  readState,
+  recordedPrimary,
+  type Applied,
+  type ClusterState,
+} from "../../store/state.ts";
 import { nodeLayoutOf, type Layout } from "../../config/layout.ts";
 import type { Origins } from "../../config/origins.ts";
 import type { Config } from "../../config/schema.ts";
 import { shownSettings } from "../../postgres/sql/operations.ts";
 import { configuredParameters } from "../../postgres/render.ts";
 import { seeFigures, type GivenFigures, type SeenFigures } from "../../postgres/figures.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { within } from "../../system/clock.ts";
 import type { Machine } from "../../system/machine.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
@@ -34,7 +40,7 @@ export interface Compared extends SeenFigures {
 export async function seeMachine(place: Place, given: GivenFigures): Promise<Compared> {
   const { config, layout, machine } = place;
   const [applied, state] = await Promise.all([readApplied(layout), readState(layout)]);
-  const node = nodeFor(config, applied, state?.primary);
+  const node = nodeFor(config, applied, state);
   const { dataDir } = nodeLayoutOf(layout, node);
   const seen = await seeFigures(config, dataDir, machine.platform, given);
   return { ...seen, major: config.postgres.version ?? applied?.major, node };
@@ -44,9 +50,9 @@ export async function seeMachine(place: Place, given: GivenFigures): Promise<Com
 function nodeFor(
   config: Config,
   applied: Applied | undefined,
-  primary: string | undefined,
+  state: ClusterState | undefined,
 ): Config["nodes"][number] {
-  const known = [...(applied?.config.nodes ?? []), ...config.nodes].find(({ name }) => name === primary);
+  const known = recordedPrimary([...(applied?.config.nodes ?? []), ...config.nodes], state);
   const node = known ?? config.nodes[0];
   if (!node) throw new Error("A configuration has at least one node.");
   return node;
@@ -84,7 +90,7 @@ export async function seeSettings(
     const superuser = Superuser.of(layout, seen.node);
     try {
       const asked = superuser.use(async (session) => await shownSettings(session, names), {
-        // What is asked for is not set for the session.
+        // The settings that are read are not set for the session.
         settings: Object.fromEntries(names.map((name) => [name, undefined])),
       });
       running = await within(ASK_TIMEOUT, seen.node.name, asked);

@@ -24,7 +24,7 @@ export function withValues(
   section: readonly string[],
   values: ReadonlyMap<string, string>,
 ): string | undefined {
-  const edited = edit(text, section, [...values]);
+  const edited = new SectionEdit(text, section, [...values]).edited();
   return edited !== undefined && parseDocument(edited).errors.length === 0 ? edited : undefined;
 }
 
@@ -70,40 +70,52 @@ function lineSpan(text: string, { key, value }: Parsed): [start: number, end: nu
   return [start, end === -1 ? text.length : end + 1];
 }
 
-function edit(text: string, section: readonly string[], entries: Entries): string | undefined {
-  const document = parseDocument(text);
-  if (document.errors.length) return undefined;
-  const eol = text.includes("\r\n") ? "\r\n" : "\n";
-  const root = document.contents;
-  if (root === null || (isScalar(root) && root.value === null)) return appended();
-  if (!isMap(root)) return undefined;
-  const [first = ""] = section;
-  if (!root.flow && !pairOf(root, first)) return appended();
-  const edits = put(root, section, undefined);
-  return edits && applied(edits);
+/** Sets values in a section of a text. */
+class SectionEdit {
+  readonly #text: string;
+  readonly #eol: string;
+  readonly #section: readonly string[];
+  readonly #entries: Entries;
 
-  /** @param holder the key that has the mapping; undefined for the whole file */
-  function put(
-    map: YAMLMap.Parsed,
-    path: readonly string[],
-    holder: Pair<ParsedNode, ParsedNode | null> | undefined,
-  ): Edit[] | undefined {
-    const [name, ...rest] = path;
-    if (name === undefined) return into(map);
-    const pair = pairOf(map, name);
-    if (!pair) {
-      if (map.flow) return [intoFlow(map, nestedInline(path))];
-      const [sibling] = map.items;
-      return sibling && holder && [below(holder, nested(path, indentOf(sibling)))];
-    }
-    if (isEmpty(pair.value)) return map.flow ? undefined : [below(pair, nested(rest, indentOf(pair) + STEP))];
-    return isMap(pair.value) ? put(pair.value, rest, pair) : undefined;
+  constructor(text: string, section: readonly string[], entries: Entries) {
+    this.#text = text;
+    this.#eol = text.includes("\r\n") ? "\r\n" : "\n";
+    this.#section = section;
+    this.#entries = entries;
   }
 
-  function into(list: YAMLMap.Parsed): Edit[] | undefined {
+  /** The text with them; undefined where its form is not edited. */
+  edited(): string | undefined {
+    const document = parseDocument(this.#text);
+    if (document.errors.length) return undefined;
+    const root = document.contents;
+    if (root === null || (isScalar(root) && root.value === null)) return this.#appended(undefined);
+    if (!isMap(root)) return undefined;
+    const [first = ""] = this.#section;
+    if (!root.flow && !pairOf(root, first)) return this.#appended(root);
+    const edits = this.#put(root, this.#section, undefined);
+    return edits && this.#applied(edits);
+  }
+
+  /** @param holder the key that has the mapping; undefined for the whole file */
+  #put(map: YAMLMap.Parsed, path: readonly string[], holder: Parsed | undefined): Edit[] | undefined {
+    const [name, ...rest] = path;
+    if (name === undefined) return this.#into(map);
+    const pair = pairOf(map, name);
+    if (!pair) {
+      if (map.flow) return [intoFlow(map, this.#nestedInline(path))];
+      const [sibling] = map.items;
+      return sibling && holder && [this.#below(holder, this.#nested(path, this.#indentOf(sibling)))];
+    }
+    if (isEmpty(pair.value))
+      return map.flow ? undefined : [this.#below(pair, this.#nested(rest, this.#indentOf(pair) + STEP))];
+    return isMap(pair.value) ? this.#put(pair.value, rest, pair) : undefined;
+  }
+
+  #into(list: YAMLMap.Parsed): Edit[] | undefined {
     const edits: Edit[] = [];
     const added: [string, string][] = [];
-    for (const [name, value] of entries) {
+    for (const [name, value] of this.#entries) {
       const pair = pairOf(list, name);
       if (!pair) added.push([name, value]);
       else if (!isOnOneLine(pair.value)) return undefined;
@@ -114,74 +126,76 @@ function edit(text: string, section: readonly string[], entries: Entries): strin
       const last = list.items.at(-1);
       const end = last?.value?.range[1];
       if (!last || end === undefined) return undefined;
-      edits.push(afterLine(end, lines(added, indentOf(last))));
+      edits.push(this.#afterLine(end, lines(added, this.#indentOf(last))));
     }
     return edits;
   }
 
-  function nested(path: readonly string[], indent: string): string[] {
+  #nested(path: readonly string[], indent: string): string[] {
     const [name, ...rest] = path;
     return name === undefined
-      ? lines(entries, indent)
-      : [`${indent}${name}:`, ...nested(rest, indent + STEP)];
+      ? lines(this.#entries, indent)
+      : [`${indent}${name}:`, ...this.#nested(rest, indent + STEP)];
   }
 
-  function nestedInline(path: readonly string[]): string {
+  #nestedInline(path: readonly string[]): string {
     const [name, ...rest] = path;
-    return name === undefined ? inline(entries) : `${name}: { ${nestedInline(rest)} }`;
+    return name === undefined ? inline(this.#entries) : `${name}: { ${this.#nestedInline(rest)} }`;
   }
 
-  function indentOf(pair: Pair<ParsedNode, ParsedNode | null>): string {
+  #indentOf(pair: Parsed): string {
     const start = pair.key.range[0];
-    const column = start - (text.lastIndexOf("\n", start - 1) + 1);
+    const column = start - (this.#text.lastIndexOf("\n", start - 1) + 1);
     return " ".repeat(column);
   }
 
-  function lines(pairs: readonly (readonly [string, string])[], indent: string): string[] {
-    return pairs.map(([name, value]) => `${indent}${name}: ${value}`);
-  }
-
-  function inline(pairs: readonly (readonly [string, string])[]): string {
-    return pairs.map(([name, value]) => `${name}: ${value}`).join(", ");
-  }
-
   /** Lines right below the one in which a key stands. */
-  function below(pair: Pair<ParsedNode, ParsedNode | null>, more: readonly string[]): Edit {
-    return afterLine(pair.key.range[1], more);
+  #below(pair: Parsed, more: readonly string[]): Edit {
+    return this.#afterLine(pair.key.range[1], more);
   }
 
-  function afterLine(position: number, more: readonly string[]): Edit {
+  #afterLine(position: number, more: readonly string[]): Edit {
+    const text = this.#text;
     const end = text.indexOf("\n", position);
-    const joined = more.join(eol);
-    if (end === -1) return { start: text.length, end: text.length, text: eol + joined };
-    return { start: end + 1, end: end + 1, text: joined + eol };
-  }
-
-  /** Behind the last entry of a mapping in braces: what comes after it may be a comment. */
-  function intoFlow(map: YAMLMap.Parsed, more: string): Edit {
-    const last = map.items.at(-1);
-    const start = last ? (last.value ?? last.key).range[1] : map.range[0] + 1;
-    return { start, end: start, text: last ? `, ${more}` : ` ${more} ` };
+    const joined = more.join(this.#eol);
+    if (end === -1) return { start: text.length, end: text.length, text: this.#eol + joined };
+    return { start: end + 1, end: end + 1, text: joined + this.#eol };
   }
 
   /** At the end, as a section of its own. */
-  function appended(): string | undefined {
+  #appended(root: YAMLMap.Parsed | undefined): string | undefined {
+    const [text, eol] = [this.#text, this.#eol];
     if (/^\.\.\./m.test(text)) return undefined;
-    const [top] = isMap(root) ? root.items : [];
-    const indent = top ? indentOf(top) : "";
+    const [top] = root?.items ?? [];
+    const indent = top ? this.#indentOf(top) : "";
     const gap = text === "" ? "" : text.endsWith("\n") ? eol : eol + eol;
-    return `${text}${gap}${nested(section, indent).join(eol)}${eol}`;
+    return `${text}${gap}${this.#nested(this.#section, indent).join(eol)}${eol}`;
   }
 
-  function applied(all: readonly Edit[]): string {
+  #applied(all: readonly Edit[]): string {
     return all
       .toSorted((a, b) => b.start - a.start)
-      .reduce((result, edit) => result.slice(0, edit.start) + edit.text + result.slice(edit.end), text);
+      .reduce((result, edit) => result.slice(0, edit.start) + edit.text + result.slice(edit.end), this.#text);
   }
 }
 
+function lines(pairs: Entries, indent: string): string[] {
+  return pairs.map(([name, value]) => `${indent}${name}: ${value}`);
+}
+
+function inline(pairs: Entries): string {
+  return pairs.map(([name, value]) => `${name}: ${value}`).join(", ");
+}
+
+/** Behind the last entry of a mapping in braces: what comes after it may be a comment. */
+function intoFlow(map: YAMLMap.Parsed, more: string): Edit {
+  const last = map.items.at(-1);
+  const start = last ? (last.value ?? last.key).range[1] : map.range[0] + 1;
+  return { start, end: start, text: last ? `, ${more}` : ` ${more} ` };
+}
+
 /** Names of parameters are the same in upper and lower case. */
-function pairOf(map: YAMLMap.Parsed, name: string): Pair<ParsedNode, ParsedNode | null> | undefined {
+function pairOf(map: YAMLMap.Parsed, name: string): Parsed | undefined {
   return map.items.find(({ key }) => isScalar(key) && String(key.value).toLowerCase() === name);
 }
 

@@ -1,31 +1,33 @@
 import path from "node:path";
 import { archivePlaceOf } from "../../archive/place.ts";
 import { findPgbackrest } from "../../archive/program.ts";
+import { segmentsReady } from "../../archive/segments-ready.ts";
 import { prepareStanza } from "../../archive/pgbackrest.ts";
 import { removeLeftMoments } from "../../archive/moment.ts";
 import { readArchiveStatus, readArchiving, writeArchiving } from "../../archive/record.ts";
+import { forgetRepository } from "../../archive/repository-mark.ts";
 import { archiveCommand } from "../../archive/render.ts";
 import { pgbackrestOf, writeConfigurations } from "../../archive/setup.ts";
-import { archivedBefore, isArchivingFailing, isQueueFull } from "../../cluster/window.ts";
-import { nextTime, parseSchedule } from "../../config/cron.ts";
+import { archivedBefore, isArchivingFailing, isQueueFull } from "../../cluster/backups/window.ts";
+import { nextTime, parseSchedule } from "../../config/values/cron.ts";
 import { ARCHIVE_TIMEOUT_SECONDS } from "../../config/settings/archiving.ts";
-import type { Archiving } from "../../model/archive-status.ts";
-import { factsOf } from "../../model/observation.ts";
+import type { Archiving } from "../../model/backups/archive-status.ts";
+import { factsOf, type ServerFacts } from "../../model/observation.ts";
 import { historyFile, leadsTo } from "../../model/timeline.ts";
 import { tablespaceLinks } from "../../postgres/tablespaces.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
 import { ownPrimary, requireOwnPrimary, type Runtime } from "../../members/runtime.ts";
-import type { Clients } from "../../services/clients.ts";
+import { toOdooPgError } from "../../errors.ts";
 import type { Progress } from "../../progress.ts";
-import { applyConfiguration, dropArchiveCommand } from "../../services/configure.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { deviceOf, diskSpace } from "../../system/files/files.ts";
-import { inFolder, readTextOfOthers } from "../../system/files/folder.ts";
+import { readTextOfOthers } from "../../system/files/held/by-path.ts";
 import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts";
 import type { Install } from "../../system/install.ts";
 import { startDetached } from "../../system/process/process.ts";
 import { Mutex } from "../../system/mutex.ts";
 import { recordAnew, withPrimary, type Left } from "./archived-primary.ts";
+import { takeFromFormer } from "./former-primary.ts";
 import type { OperationQueue } from "../operation-queue.ts";
 
 /** Milliseconds between two looks at the disk, and at what is due. */
@@ -51,8 +53,15 @@ interface Options {
   readonly searchPath: string;
   readonly install: Install;
   readonly turns: OperationQueue;
-  /** Whose clients would wait for a restart. */
-  readonly clients: () => Clients | undefined;
+  readonly server: ArchivingServer;
+}
+
+/** How the server of a primary learns by which command it archives; the runtime says which. */
+export interface ArchivingServer {
+  /** Has it archive by the command of the runtime. May restart it, where archive_mode is off. @throws OdooPgError */
+  readonly apply: (runtime: Runtime, progress: Progress) => Promise<void>;
+  /** Has it archive nothing any more, where it does so by this command. All else of its configuration stays as it is. */
+  readonly drop: (runtime: Runtime, primary: NodeHandle, command: string) => Promise<void>;
 }
 
 /**
@@ -93,9 +102,10 @@ export class ArchiveKeeper {
       try {
         await writeConfigurations(config, layout, place, owner);
       } catch (error) {
-        if (!this.#record) throw error;
+        // Where there is no record either, whoever begins to archive is told.
+        if (!this.#record && toOdooPgError(error).code !== "repository_missing") throw error;
         // Its disk may be missing: the cluster keeps serving, and archiving fails by itself, which is seen.
-        runtime.log("warn", `the repository of any second cannot be used: ${String(error)}`);
+        runtime.log("warn", `the repository of any second cannot be used: ${toOdooPgError(error).message}`);
       }
     }
     this.#lead(runtime);
@@ -143,7 +153,9 @@ export class ArchiveKeeper {
    */
   async endIfOff(runtime: Runtime): Promise<void> {
     const record = this.#record;
-    if (runtime.config.backup.any_second.enabled || record?.archiving !== true) return;
+    if (runtime.config.backup.any_second.enabled) return;
+    await forgetRepository(archivePlaceOf(runtime.config, runtime.layout));
+    if (record?.archiving !== true) return;
     await this.#command.run(async () => {
       const primary = ownPrimary(runtime);
       const seen = primary && (await archivedUntil(runtime, primary, record));
@@ -171,15 +183,17 @@ export class ArchiveKeeper {
     const { config, layout, owner, state } = runtime;
     const place = archivePlaceOf(config, layout);
     const primary = requireOwnPrimary(runtime);
-    await prepareStanza(pgbackrestOf(program, place, primary.node, owner));
+    await prepareStanza(pgbackrestOf(program, place, primary.node, owner), place);
     const before = this.#record;
     runtime.archiveCommand = (node) => archiveCommand(program, place, node);
     try {
-      await this.#apply(runtime, progress);
+      await this.#options.server.apply(runtime, progress);
     } catch (error) {
       this.#lead(runtime);
       throw error;
     }
+    // What failed before was for another reason: a base backup for this begin waits for nothing.
+    this.#failedAt = -Infinity;
     // Noted when it is so: what is written before may be missing.
     const at = iso();
     await this.#note(runtime, {
@@ -194,11 +208,6 @@ export class ArchiveKeeper {
         ...(before?.archiving === false ? [{ from: before.since, to: at }] : []),
       ],
     });
-  }
-
-  async #apply(runtime: Runtime, progress: Progress): Promise<void> {
-    const clients = this.#options.clients();
-    if (clients) await applyConfiguration(runtime, clients, progress);
   }
 
   async #note(runtime: Runtime, record: Archiving): Promise<void> {
@@ -256,7 +265,8 @@ export class ArchiveKeeper {
       await this.#note(runtime, { ...record, archiving: false, since });
     }
     const place = archivePlaceOf(runtime.config, runtime.layout);
-    await dropArchiveCommand(runtime, primary, archiveCommand(record.program, place, primary.node));
+    const command = archiveCommand(record.program, place, primary.node);
+    await this.#options.server.drop(runtime, primary, command);
   }
 
   async #look(runtime: Runtime): Promise<void> {
@@ -302,7 +312,7 @@ export class ArchiveKeeper {
     };
     const before = known.primary;
     const isOther = before !== undefined && before.node !== seen.node;
-    const left = isOther ? await leftBy(runtime, before.node) : undefined;
+    const left = isOther ? await leftBy(runtime, known, before, primary, facts) : undefined;
     if (isOther && !left) {
       this.#unreadSince ??= monotonic();
       if (monotonic() - this.#unreadSince < patience) return undefined;
@@ -383,7 +393,7 @@ async function archivedUntil(
   { node, files, observation }: NodeHandle,
   record: Archiving,
 ): Promise<{ segments: number; at: string }> {
-  const { segments, finishedAt, doneAt } = await segmentsReady(files.dataDir);
+  const { waiting, finishedAt, doneAt } = await segmentsReady(files.dataDir);
   const status = await readArchiveStatus(layout.stateDir);
   const { primary } = record;
   const at = archivedBefore(
@@ -396,61 +406,36 @@ async function archivedUntil(
     },
     ARCHIVE_TIMEOUT_SECONDS,
   );
-  return { segments, at: new Date(at).toISOString() };
+  return { segments: waiting.length, at: new Date(at).toISOString() };
 }
 
-/** What a node that is no longer the primary has left; undefined where its disk cannot be read. */
-async function leftBy(runtime: Runtime, name: string): Promise<Left | undefined> {
-  const files = runtime.nodes.get(name)?.files;
-  const notes = files && (await segmentsReady(files.dataDir).catch(() => undefined));
-  if (!notes?.found) return undefined;
-  const { segments, finishedAt } = notes;
-  const archivedAt =
-    finishedAt === undefined ? undefined : Math.floor(finishedAt) - ARCHIVE_TIMEOUT_SECONDS * 1000;
-  return { segments, archivedAt };
-}
-
-/** What a server's own notes tell of its WAL. Times are milliseconds since the epoch. */
-interface Segments {
-  /** Whether there are any notes. */
-  readonly found: boolean;
-  /** That wait to be archived. */
-  readonly segments: number;
-  /** When the oldest of them was finished. */
-  readonly finishedAt: number | undefined;
-  /** When the newest of those that are archived was finished; undefined where their notes are gone. */
-  readonly doneAt: number | undefined;
-}
-
-/**
- * Looks at the server's own notes: what its statistics say of the last one is of no use after a promotion, nor before the
- * first.
- */
-async function segmentsReady(dataDir: string): Promise<Segments> {
-  const wal = path.join(dataDir, "pg_wal");
-  const notes = await inFolder(path.join(wal, "archive_status"), (folder) => {
-    const named = (ending: RegExp): string[] =>
-      folder.names().flatMap((name) => ending.exec(name)?.[1] ?? []);
-    const done = named(/^([0-9A-F]{24})\.done$/);
-    return {
-      ready: named(/^([0-9A-F]{24})\.ready$/),
-      doneAt: newest(done.flatMap((name) => folder.look(`${name}.done`)?.mtimeMs ?? [])),
-    };
-  });
-  const ready = notes?.ready ?? [];
-  // A crash rewrites the notes; the segments themselves keep their age. One may be archived meanwhile.
-  const written = await inFolder(wal, (folder) => ready.flatMap((name) => folder.look(name)?.mtimeMs ?? []));
-  const oldest = written?.reduce((least, at) => Math.min(least, at), Infinity) ?? Infinity;
-  return {
-    found: notes !== undefined,
-    segments: ready.length,
-    finishedAt: oldest === Infinity ? undefined : oldest,
-    doneAt: notes?.doneAt,
-  };
-}
-
-function newest(times: readonly number[]): number | undefined {
-  return times.length ? Math.floor(times.reduce((most, at) => Math.max(most, at), 0)) : undefined;
+/** What the repository has of a node that is no longer the primary; undefined where its disk cannot be read. */
+async function leftBy(
+  { config, layout, owner, nodes }: Runtime,
+  { program }: Archiving,
+  seen: NonNullable<Archiving["primary"]>,
+  primary: NodeHandle,
+  facts: ServerFacts,
+): Promise<Left | undefined> {
+  const former = nodes.get(seen.node);
+  if (!former?.files) return undefined;
+  const place = archivePlaceOf(config, layout);
+  const status = await readArchiveStatus(layout.stateDir);
+  return await takeFromFormer(
+    { place, pgbackrest: pgbackrestOf(program, place, primary.node, owner) },
+    {
+      dataDir: former.files.dataDir,
+      pgbackrest: pgbackrestOf(program, place, former.node, owner),
+    },
+    seen,
+    status?.bases ?? [],
+    {
+      dataDir: primary.files.dataDir,
+      timeline: facts.timeline,
+      segmentBytes: facts.wal_segment_bytes,
+      at: facts.current_lsn ?? 0n,
+    },
+  );
 }
 
 /** A primary, and the timeline that it is on. */

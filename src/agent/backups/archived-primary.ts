@@ -1,20 +1,22 @@
-import type { Archiving, BaseBackup } from "../../model/archive-status.ts";
+import type { Archiving, BaseBackup } from "../../model/backups/archive-status.ts";
 
 /** What is seen of a primary that archives. */
 type Seen = NonNullable<Archiving["primary"]>;
 
-/** What a former primary has left on its disk. */
+/** What the repository has of a former primary, once its disk and the new one's were looked at. */
 export interface Left {
-  /** Segments that wait to be archived. */
-  readonly segments: number;
-  /** Milliseconds since the epoch up to when all is archived; undefined where none waits. */
+  /** Whether WAL of before is missing there. */
+  readonly lacks: boolean;
+  /** Milliseconds since the epoch up to when all is archived, by the former one's disk; undefined where that has no say. */
   readonly archivedAt: number | undefined;
+  /** ISO 8601, since when nothing is sure, where what is missing is older than what was noted; else undefined. */
+  readonly unsure?: string | undefined;
 }
 
 /**
  * The record with what is seen of the primary: the same one where nothing of it has changed. WAL that another one had not
- * archived yet is a gap: what it had finished since it was seen last, only its disk tells.
- * @param left by the primary of the record; undefined where its disk cannot be read
+ * archived, and that could not be taken from either one's disk, is a gap.
+ * @param left by the primary of the record; undefined where its disk cannot be read: it may have finished more
  * @param at ISO 8601, now
  */
 export function withPrimary(
@@ -30,13 +32,21 @@ export function withPrimary(
     const isSame = seen.archived_at === before.archived_at;
     return { record: isSame ? record : { ...record, primary: seen }, lostWith: undefined };
   }
-  const lost =
-    record.archiving && isOther && before && (before.waits || left === undefined || left.segments > 0);
+  const lost = record.archiving && isOther && before && (left === undefined || left.lacks);
   if (!lost) return { record: { ...record, primary: seen }, lostWith: undefined };
   const archivedAt = Math.max(Date.parse(before.archived_at), left?.archivedAt ?? 0);
-  const lostWith = { ...before, archived_at: new Date(archivedAt).toISOString() };
+  const lostWith = {
+    ...before,
+    archived_at: unsureIn(record, left?.unsure) ?? new Date(archivedAt).toISOString(),
+  };
   const gaps = [...record.gaps, { from: lostWith.archived_at, to: at }];
   return { record: { ...record, since: at, gaps, primary: seen }, lostWith };
+}
+
+/** The same time where no gap that is known explains what is missing since then. @param unsure ISO 8601 */
+export function unsureIn({ gaps }: Pick<Archiving, "gaps">, unsure: string | undefined): string | undefined {
+  if (unsure === undefined) return undefined;
+  return gaps.some(({ to }) => Date.parse(to) > Date.parse(unsure)) ? undefined : unsure;
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { Config } from "../../config/schema.ts";
 import { factsOf } from "../../model/observation.ts";
-import { keptAttachmentsSchema, type KeptAttachments } from "../../model/kept-attachments.ts";
+import { keptAttachmentsSchema, type KeptAttachments } from "../../model/backups/kept-attachments.ts";
 import { ownPrimary, type Runtime } from "../../members/runtime.ts";
 import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";

@@ -2,7 +2,7 @@ import path from "node:path";
 import { readArchiveStatus } from "../../archive/record.ts";
 import { readBackupStatus } from "../../store/backup-status.ts";
 import { readSecondDrill } from "../../store/second-drill.ts";
-import { nextTime, parseSchedule } from "../../config/cron.ts";
+import { nextTime, parseSchedule } from "../../config/values/cron.ts";
 import type { Config } from "../../config/schema.ts";
 import { now } from "../../system/clock.ts";
 import { startDetached } from "../../system/process/process.ts";

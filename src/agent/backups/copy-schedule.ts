@@ -1,4 +1,4 @@
-import { nextTime, parseSchedule } from "../../config/cron.ts";
+import { nextTime, parseSchedule } from "../../config/values/cron.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import { readCopyStatus } from "../../store/copy-status.ts";
 import { now } from "../../system/clock.ts";

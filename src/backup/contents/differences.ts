@@ -1,6 +1,7 @@
 import path from "node:path";
 import { oneLine, printableLine } from "../../printable.ts";
-import { readTextIfAny, removeFile, writeFileAtomic, type Owner } from "../../system/files/files.ts";
+import { readTextIfAny, type Owner } from "../../system/files/files.ts";
+import { removeThere, writeThere } from "../../system/files/held/by-path.ts";
 import { DIFFERENCES_FILE } from "../manifest.ts";
 
 /** Differences that a file holds, and characters of each: bodies of functions are among them. */
@@ -23,8 +24,8 @@ export async function keepDifferences(
   owner: Owner | undefined,
 ): Promise<void> {
   const file = path.join(folder, DIFFERENCES_FILE);
-  if (differences.length) await writeFileAtomic(file, differencesText(differences), { owner });
-  else await removeFile(file);
+  if (differences.length) await writeThere(file, differencesText(differences), { owner });
+  else await removeThere(file);
 }
 
 /** How the last restore of a backup differed, one line each; empty where it did not, or was never tried. */

@@ -1,5 +1,5 @@
 import { copyOut, countByCopy } from "../../postgres/sql/copy-out.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "../../postgres/sql/passing.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../../postgres/sql/access/passing.ts";
 import {
   quoteSqlIdentifier as id,
   type OrdinarySession,

@@ -1,6 +1,6 @@
 import { OdooPgError, toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { showBytes, showSeconds } from "../../model/quantities.ts";
-import type { CopyStatus } from "../../model/copy-status.ts";
+import type { CopyStatus } from "../../model/backups/copy-status.ts";
 import { nextStep, odooPg, type NextStep } from "../../next-step.ts";
 import { copyElsewhere } from "../../offsite/copy.ts";
 import { readSecret, type Elsewhere, type ResticOptions } from "../../offsite/restic.ts";

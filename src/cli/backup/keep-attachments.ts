@@ -1,9 +1,9 @@
 import { AttachmentsKeeper } from "../../backup/attachments/keep-attachments.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
-import type { KeptAttachments } from "../../model/kept-attachments.ts";
+import type { KeptAttachments } from "../../model/backups/kept-attachments.ts";
 import { assertFilestores } from "../../odoo/filestore.ts";
-import { databaseNames } from "../../postgres/sql/facts.ts";
+import { databaseNames } from "../../postgres/sql/observing/facts.ts";
 import { oneLine } from "../../printable.ts";
 import { withLock } from "../../runs/run.ts";
 import { now, pause } from "../../system/clock.ts";

@@ -1,14 +1,15 @@
 import { odooPg } from "../../next-step.ts";
 import { openRepository } from "../../archive/base-backup.ts";
+import { mergedTimelines } from "../../archive/continuity.ts";
 import { withMoment, type RecoveredMoment } from "../../archive/moment.ts";
 import { basesToReach, targetWords, type Target } from "../../archive/target.ts";
-import { windowOf, windowWords, type Kept } from "../../cluster/window.ts";
+import { windowOf, windowWords, type Kept } from "../../cluster/backups/window.ts";
 import { OdooPgError } from "../../errors.ts";
 import { parseLsn } from "../../model/lsn.ts";
 import { parseMoment } from "../../model/moment.ts";
 import type { Progress } from "../../progress.ts";
 import type { BackupSource } from "../../backup/source.ts";
-import { databaseSizes, observeServer } from "../../postgres/sql/facts.ts";
+import { databaseSizes, observeServer } from "../../postgres/sql/observing/facts.ts";
 import {
   proveMoment,
   restoreFromMoment,
@@ -58,7 +59,7 @@ function usage(message: string): OdooPgError {
   });
 }
 
-/** What was restored, and from which moment. */
+/** The restored database, and its moment. */
 export interface FromMoment {
   readonly report: MomentReport;
   readonly lastChange: string | undefined;
@@ -111,7 +112,10 @@ async function recovered<T>(
   progress.step(null, "archive what has been written so far");
   const { timeline, preloaded } = await archiveAll(source);
   const sizes = await source.superuser.use(databaseSizes);
-  const history = (await readState(layout))?.history ?? [];
+  const history = mergedTimelines(
+    before.archiving?.timelines ?? [],
+    (await readState(layout))?.history ?? [],
+  );
   // Everything written before is in the repository by now.
   const kept = { ...before, end: asked };
   const bases = basesToReach(target, kept);

@@ -1,7 +1,7 @@
 import { openRepository, proveRepository } from "../../archive/base-backup.ts";
 import type { Target } from "../../archive/target.ts";
 import type { BackupSource } from "../../backup/source.ts";
-import { momentByChance } from "../../cluster/window.ts";
+import { momentByChance } from "../../cluster/backups/window.ts";
 import { windowDays } from "../../config/sections/backup.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import { odooPg } from "../../next-step.ts";
@@ -29,7 +29,7 @@ export interface SecondProof {
 /**
  * Proves that a second can be brought back: reads all of the repository, recovers the second, and reads all of its
  * databases. Keeps the record of it for status and alarms.
- * @param named which moment; else a second of the window by chance
+ * @param named which moment; else a random second of the window
  * @throws OdooPgError what keeps it from being brought back; locked, outside_window
  */
 export async function drillSecond(
@@ -86,7 +86,7 @@ function saysSomething(code: OdooPgError["code"], named: Target | undefined): bo
   );
 }
 
-/** What did not come back whole, the first of it and where else, in a line; undefined where all did. Pure. */
+/** A line: the first damage that a drill found, and where else there is some; undefined where there is none. Pure. */
 export function whyNotProven({
   databases,
   damaged,

@@ -1,6 +1,6 @@
 import { nextStep, odooPg } from "../../next-step.ts";
-import { agentReport } from "../../agent/ask.ts";
-import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
+import { agentReport } from "../../agent/control/ask.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/control/client.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { takePossession } from "../../store/possession.ts";
 import { readApplied, readState } from "../../store/state.ts";
@@ -11,7 +11,7 @@ import { readHostRecord } from "../../hosts/documents/record.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { isBelievable, kindOf } from "../../system/files/files.ts";
-import { removeIn } from "../../system/files/folder.ts";
+import { removeIn } from "../../system/files/held/by-path.ts";
 import { hostsDown } from "../hosts/orders.ts";
 import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";

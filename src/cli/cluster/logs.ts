@@ -6,7 +6,7 @@ import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { newestLog } from "../../postgres/server.ts";
 import { pause } from "../../system/clock.ts";
 import { kindOf } from "../../system/files/files.ts";
-import { readOnOfOthers, tailOfOthers } from "../../system/files/folder.ts";
+import { readOnOfOthers, tailOfOthers } from "../../system/files/held/by-path.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Context } from "../context.ts";
 import { nodeCalled } from "../hosts/several.ts";

@@ -1,6 +1,6 @@
 import { nextInDocument, nextStep, odooPg, type NextStep } from "../../next-step.ts";
-import { agentReport } from "../../agent/ask.ts";
-import { order } from "../../agent/client.ts";
+import { agentReport } from "../../agent/control/ask.ts";
+import { order } from "../../agent/control/client.ts";
 import { outcomeSchema, type OperationRequest } from "../../cluster/documents/agent-report.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { onSignals } from "../../system/process/process.ts";

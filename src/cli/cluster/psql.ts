@@ -1,13 +1,13 @@
 import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
-import { endpointHost } from "../../config/addresses.ts";
-import { agentReport } from "../../agent/ask.ts";
-import { readState } from "../../store/state.ts";
-import { nodeLayoutOf, UPSTREAM, type NodeConfig } from "../../config/layout.ts";
+import { endpointHost } from "../../config/values/addresses.ts";
+import { agentReport } from "../../agent/control/ask.ts";
+import { followsUpstream, readState, type ClusterState } from "../../store/state.ts";
+import { nodeLayoutOf, type NodeConfig } from "../../config/layout.ts";
 import { OdooPgError } from "../../errors.ts";
 import { findInstallation, programOf } from "../../postgres/installation.ts";
 import { SUPERUSER } from "../../postgres/initialise.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { accepts } from "../../system/network/network.ts";
 import { runInTerminal } from "../../system/process/process.ts";
@@ -40,11 +40,8 @@ export async function psql(
   }
   const endpoint =
     target === undefined ? "write" : target === "read" || target === "write" ? target : undefined;
-  const follows = endpoint !== undefined && state.primary === UPSTREAM;
-  const node = await nodeOf(
-    context,
-    endpoint === undefined ? target : await ledTo(context, endpoint, state.primary),
-  );
+  const follows = endpoint !== undefined && followsUpstream(state);
+  const node = await nodeOf(context, endpoint === undefined ? target : await ledTo(context, endpoint, state));
   if (follows) await assertEndpointAnswers(context, endpoint);
   else await assertRuns(context, node);
   const installation = await findInstallation(config.postgres, {
@@ -89,11 +86,11 @@ export async function psql(
 async function ledTo(
   { config, layout }: Context,
   endpoint: "read" | "write",
-  primary: string,
+  state: ClusterState,
 ): Promise<string | undefined> {
-  if (primary === UPSTREAM) return config.nodes[0]?.name;
+  if (followsUpstream(state)) return config.nodes[0]?.name;
   const report = endpoint === "read" ? await agentReport(layout, ENDPOINT_TIMEOUT) : undefined;
-  return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? primary;
+  return report?.pool.find((name) => config.nodes.some((node) => node.name === name)) ?? state.primary;
 }
 
 async function nodeOf(context: Context, name: string | undefined): Promise<NodeConfig> {

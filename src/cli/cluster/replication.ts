@@ -8,7 +8,7 @@ import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { now } from "../../system/clock.ts";
 import type { Context } from "../context.ts";
 
-/** What each replica reports about itself, and the primary about each replica. Works while any of the nodes is down. */
+/** Prints each replica's view of itself, and the primary's of each replica. Works while any of the nodes is down. */
 export async function replicationStatus(context: Context, options: { json: boolean }): Promise<ExitStatus> {
   const { layout, output } = context;
   const [applied, state] = await Promise.all([readApplied(layout), readState(layout)]);

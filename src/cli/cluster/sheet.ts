@@ -1,6 +1,6 @@
-import { copiesWords } from "../../cluster/copies.ts";
-import { windowWords } from "../../cluster/window.ts";
-import { provenWords as secondWords } from "../../cluster/second-drill.ts";
+import { copiesWords } from "../../cluster/backups/copies.ts";
+import { windowWords } from "../../cluster/backups/window.ts";
+import { provenWords as secondWords } from "../../cluster/backups/second-drill.ts";
 import { createColors } from "picocolors";
 import type { NodeStatus, StatusDocument } from "../../cluster/documents/status.ts";
 import { showBytes, showSeconds, showShare } from "../../model/quantities.ts";

@@ -3,14 +3,14 @@ import { nodeLayoutOf, type NodeConfig } from "../../config/layout.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { renderPostgresqlConf } from "../../postgres/render.ts";
 import { settingsNeedingRestart } from "../../postgres/sql/operations.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
 import { readApplied, readState } from "../../store/state.ts";
 import { diskSpace, kindOf, readTextIfAny } from "../../system/files/files.ts";
-import { readTextOfOthers } from "../../system/files/folder.ts";
+import { readTextOfOthers } from "../../system/files/held/by-path.ts";
 import type { Context } from "../context.ts";
 
-/** What an `up` would do to one node. */
+/** The effect that an `up` would have on one node. */
 export interface UpStep {
   readonly node: string;
   readonly text: string;
@@ -24,7 +24,7 @@ const ASK_TIMEOUT = 2000;
 /** Values longer than this are not shown. */
 const SHORT = 40;
 
-/** What `up` would do, node by node, as far as can be seen from here. Changes nothing. */
+/** The effects of an `up`, node by node, as far as they can be told beforehand. Changes nothing. */
 export async function upPlan(context: Context): Promise<UpStep[]> {
   const { config, layout } = context;
   const [applied, state] = await Promise.all([readApplied(layout), readState(layout)]);

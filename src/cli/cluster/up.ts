@@ -1,7 +1,7 @@
 import { installOn } from "../../system/install.ts";
 import path from "node:path";
 import { Agent } from "../../agent/agent.ts";
-import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/client.ts";
+import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/control/client.ts";
 import { progressTo } from "../../progress.ts";
 import { takePossession } from "../../store/possession.ts";
 import type { ApplyRequest } from "../../cluster/documents/agent-report.ts";
@@ -28,7 +28,7 @@ import { status } from "./status.ts";
 import { upPlan, type UpStep } from "./up-plan.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
 
-/** What a container adds to an agent in the foreground. */
+/** Additions of a container to an agent in the foreground. */
 export interface Foreground {
   /** Receives the agent's log lines; default: its own log and standard error. */
   readonly log?: Log;

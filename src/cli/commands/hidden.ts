@@ -1,15 +1,15 @@
 import type { CommandLine } from "../command-line.ts";
 import { asItsUser, loadContext } from "../context.ts";
-import type { runProgram } from "../program.ts";
+import type { RunProgram } from "../as-applied.ts";
 import { beforeCluster } from "./before-cluster.ts";
 
 /** Commands that the program and its image call themselves. @param again runs another command line */
-export function addHiddenCommands(line: CommandLine, again: typeof runProgram): void {
+export function addHiddenCommands(line: CommandLine, again: RunProgram): void {
   addAgentsOwn(line, again);
   addContainersOwn(line);
 }
 
-function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: typeof runProgram): void {
+function addAgentsOwn({ root, plainly, invocation }: CommandLine, again: RunProgram): void {
   root
     .command("agent", { hidden: true })
     .requiredOption("--state-dir <dir>")

@@ -3,7 +3,7 @@ import type { CommandLine } from "../command-line.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
 import type { Context } from "../context.ts";
 
-/** Whether all is well, what is not, and what happened. */
+/** Commands that show how the cluster is and what happened. */
 export function addWatchCommands({ command, add, withContext, invocation, root }: CommandLine): void {
   command("status", "is all well: nodes, lag, slots, disks, endpoints, and what to do next")
     .option("--json", "one JSON document")

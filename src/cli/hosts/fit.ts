@@ -1,6 +1,6 @@
 import type { Config } from "../../config/schema.ts";
 import { OdooPgError } from "../../errors.ts";
-import { unfitForHosts } from "../../hosts/decisions/configure.ts";
+import { unfitForHosts } from "../../hosts/decisions/settings/configure.ts";
 import { nextStep, type NextText } from "../../next-step.ts";
 
 /** @param again the command that is given again with another configuration. @throws OdooPgError refused */

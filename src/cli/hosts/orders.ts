@@ -1,4 +1,4 @@
-import { ensureAgent } from "../../agent/client.ts";
+import { ensureAgent } from "../../agent/control/client.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { orderHosts } from "../../hosts/ask-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";

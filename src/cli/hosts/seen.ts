@@ -12,7 +12,7 @@ import { now } from "../../system/clock.ts";
 const AGENT_TIMEOUT = 3000;
 
 /**
- * What doctor learns about several hosts; undefined where the cluster has one. @throws OdooPgError state_dir_unusable
+ * The facts that doctor needs about several hosts; undefined where the cluster has one. @throws OdooPgError state_dir_unusable
  */
 export async function hostsSeen(layout: Layout): Promise<HostsSeen | undefined> {
   const record = await readHostRecord(layout);

@@ -1,4 +1,4 @@
-import type { AgentStart } from "../../agent/client.ts";
+import type { AgentStart } from "../../agent/control/client.ts";
 import { searchPath, serverOwner, type Context } from "../context.ts";
 import { BUILD, VERSION } from "../setup/version.ts";
 

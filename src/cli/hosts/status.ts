@@ -1,5 +1,6 @@
 import { toOdooPgError, type ExitStatus } from "../../errors.ts";
 import { requireHostsStatus } from "../../hosts/ask-agent.ts";
+import { sayAnySecond, sayTroubles } from "../../hosts/decisions/any-second.ts";
 import { sayBackups } from "../../hosts/decisions/backups.ts";
 import {
   HEADINGS,
@@ -7,9 +8,11 @@ import {
   sayFailover,
   sayFillingDisks,
   sayKeptAside,
+  sayRemoved,
+  sayStrange,
   sayView,
 } from "../../hosts/render/sheet.ts";
-import { pause } from "../../system/clock.ts";
+import { now, pause } from "../../system/clock.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { clearScreen } from "../../system/terminal.ts";
 import type { Context } from "../context.ts";
@@ -44,6 +47,11 @@ export async function hostsSheet(
     output.out(`Read     127.0.0.1:${endpoints.read} → ${own.reads.join(", ") || own.writes || "nobody"}`);
   }
   output.out(`Backups: ${sayBackups(status)}`);
+  const seconds = sayAnySecond(status, now());
+  if (seconds !== undefined) output.out(`Window: ${seconds}`);
+  for (const line of sayTroubles(status)) output.out(`Any second: ${line}`);
+  for (const line of sayRemoved(status)) output.out(`Removed: ${line}`);
+  for (const line of sayStrange(status)) output.out(`The store: ${line}`);
   for (const disk of sayFillingDisks(status)) output.out(`Make room: ${disk}`);
   for (const kept of sayKeptAside(status)) output.out(`Kept aside, yours to remove: ${kept}`);
   output.out(`Failover: ${sayFailover(status)}`);

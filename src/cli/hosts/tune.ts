@@ -1,5 +1,5 @@
 import { hostsStatus } from "../../hosts/ask-agent.ts";
-import { leastMachine } from "../../hosts/decisions/least-machine.ts";
+import { leastMachine } from "../../hosts/decisions/settings/least-machine.ts";
 import { readFileConfig, readHostRecord } from "../../hosts/documents/record.ts";
 import type { GivenFigures } from "../../postgres/figures.ts";
 import { loadContext, type Context } from "../context.ts";
@@ -7,7 +7,7 @@ import { loadContext, type Context } from "../context.ts";
 /** Timeout for the agent of this host to report on the others, in milliseconds. */
 const AGENT_TIMEOUT = 3000;
 
-/** What is different about `tune` where the cluster has several hosts. */
+/** The facts that `tune` needs besides, where the cluster has several hosts. */
 export interface TuneOverHosts {
   /** This host. */
   readonly own: string;

@@ -1,9 +1,12 @@
-import { ensureAgent } from "../../agent/client.ts";
+import { findPgbackrest } from "../../archive/program.ts";
+import type { Config } from "../../config/schema.ts";
+import { readApplied } from "../../store/state.ts";
+import { ensureAgent } from "../../agent/control/client.ts";
 import type { ExitStatus } from "../../errors.ts";
 import { HostAgent } from "../../hosts/agent/host-agent.ts";
 import { hostsStatus, orderHosts, requireHostsStatus } from "../../hosts/ask-agent.ts";
-import { changesBetween, showPath } from "../../hosts/decisions/configure.ts";
-import { isOfOneHost } from "../../hosts/decisions/own-part.ts";
+import { changesBetween, showPath } from "../../hosts/decisions/settings/configure.ts";
+import { isOfOneHost } from "../../hosts/decisions/settings/own-part.ts";
 import { keepFileConfig, readFileConfig, readHostRecord } from "../../hosts/documents/record.ts";
 import { odooPg } from "../../next-step.ts";
 import { takePossession } from "../../store/possession.ts";
@@ -43,6 +46,7 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
   const changes = all.filter(({ path }) => !isOfOneHost(path));
   const own = all.filter(({ path }) => isOfOneHost(path));
   if (own.length) requireFitForHosts(config, odooPg("up"));
+  await requirePgbackrest(context, config);
   if (own.length)
     output.err(
       `${dryRun ? "Would be taken up" : "Taken up"} on this host: ${own.map(({ path }) => showPath(path)).join(", ")}`,
@@ -55,8 +59,16 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
   if (!dryRun) await keepFileConfig(layout, config);
 }
 
+/** @throws OdooPgError pgbackrest_missing where this host is to keep a repository of any second */
+async function requirePgbackrest({ layout, machine, invocation }: Context, config: Config): Promise<void> {
+  const isDatabase = (await readHostRecord(layout))?.role === "database";
+  const major = (await readApplied(layout))?.major;
+  if (!isDatabase || major === undefined || !config.backup.any_second.enabled) return;
+  await findPgbackrest(major, { searchPath: searchPath(invocation), install: installOn(machine) });
+}
+
 /**
- * `up` on one of several hosts: makes sure that its agent runs, which looks after etcd, Patroni and the endpoints, and
+ * `up` on one of several hosts: makes sure that its agent runs, which keeps etcd, Patroni and the endpoints running, and
  * applies the changes in its configuration file. In the foreground it is the agent itself; when it ends, nothing else
  * does.
  */

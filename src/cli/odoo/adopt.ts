@@ -1,5 +1,5 @@
 import path from "node:path";
-import { endpointHost } from "../../config/addresses.ts";
+import { endpointHost } from "../../config/values/addresses.ts";
 import { yamlInline } from "../../config/yaml-text.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { nextInDocument, nextStep, odooPg, printNext, withConfig, type NextStep } from "../../next-step.ts";
@@ -25,7 +25,7 @@ interface FoundDatabase {
   readonly here: boolean | null;
 }
 
-/** What an odoo.conf points to. */
+/** The parts of an Odoo that its odoo.conf names. */
 interface Found extends InstalledOdoo {
   readonly file: string;
   /** The one existing directory of filestores; undefined where there is none, or several are possible. */
@@ -44,7 +44,7 @@ export interface AdoptFlags {
 }
 
 /**
- * Reads an odoo.conf, looks at what it names, and shows the way from there to here, step by step. With `apply` it
+ * Reads an odoo.conf, examines what it names, and shows the steps from there to here. With `apply` it
  * writes the paths of Odoo's files into the configuration. Nothing of that Odoo is changed, and no server that the file
  * names is contacted.
  * @throws OdooPgError config_invalid for a file that Odoo cannot read; usage, config_unwritable

@@ -6,7 +6,7 @@ import { odooOptions, serviceLines, type OdooOption } from "../../odoo/conf.ts";
 import { maxConnections } from "../../config/settings/table.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
 import { readState } from "../../store/state.ts";
-import { endpointHost } from "../../config/addresses.ts";
+import { endpointHost } from "../../config/values/addresses.ts";
 import { suggest, type Context } from "../context.ts";
 import { readNamedConf } from "./adopt.ts";
 

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files/files.ts";
-import { inFolder, type Folder } from "../../system/files/folder.ts";
+import { inFolder, type Folder } from "../../system/files/held/folder.ts";
 import type { Context } from "../context.ts";
 
 /** Maximum bytes; an odoo.conf has a few thousand. */

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 import { COMPOSE_HEAD } from "../../container/compose.ts";
 import { renderHostsExample, type ExampleFile } from "../../container/compose-hosts.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";

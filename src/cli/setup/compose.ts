@@ -139,7 +139,7 @@ async function givenPasswords(project: string): Promise<ReadonlyMap<string, stri
 const PGADMIN_USER = { uid: 5050, gid: 5050 };
 
 /**
- * What the service `setup` does before all others: writes the passwords, Odoo's odoo.conf, and pgAdmin's files, each
+ * The work of the service `setup`, before all others: it writes the passwords, Odoo's odoo.conf, and pgAdmin's files, each
  * readable only for the service that needs it. The folders are mounted below /setup.
  */
 export async function containerSetup(context: Context): Promise<ExitStatus> {

@@ -1,5 +1,5 @@
 import { installOn, type Install } from "../../system/install.ts";
-import { odooPg } from "../../next-step.ts";
+import { afterCall, odooPg } from "../../next-step.ts";
 import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
@@ -79,7 +79,7 @@ export async function configCheck(
         {
           version: 1,
           valid: errors.length === 0,
-          errors: errors.map((error) => error.toDocument(configFile)),
+          errors: errors.map((error) => error.toDocument(configFile, invocation.args)),
         },
         undefined,
         2,
@@ -88,7 +88,8 @@ export async function configCheck(
   } else {
     for (const error of errors) {
       output.err(`${error.code}: ${error.message}`);
-      if (error.next !== undefined) output.err(`  Next: ${suggest({ configFile, output }, error.next)}`);
+      if (error.next !== undefined)
+        output.err(`  Next: ${suggest({ configFile, output }, afterCall(error.next, invocation.args))}`);
     }
   }
   return errors[0]?.exit ?? 0;

@@ -1,12 +1,12 @@
-import { agentReport } from "../../agent/ask.ts";
+import { agentReport } from "../../agent/control/ask.ts";
 import { readFirstLaunch } from "../../container/first-launch.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { FIXED } from "../../container/place.ts";
-import { observeServer } from "../../postgres/sql/facts.ts";
+import { observeServer } from "../../postgres/sql/observing/facts.ts";
 import { writeMark } from "../../postgres/sql/operations.ts";
 import { readTextIfAny } from "../../system/files/files.ts";
-import { RoleAccess } from "../../postgres/sql/role-access.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { RoleAccess } from "../../postgres/sql/access/role-access.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import type { Context } from "../context.ts";
 
 /**

@@ -4,7 +4,7 @@ import path from "node:path";
 import { parse, stringify } from "yaml";
 import { ensurePasswords, readPassword, type GivenPasswords } from "../../store/secrets.ts";
 import { prepareStateDirectory } from "../../store/possession.ts";
-import { readApplied, readState } from "../../store/state.ts";
+import { followsUpstream, readApplied, readState } from "../../store/state.ts";
 import { keptSettings } from "../../store/kept-settings.ts";
 import { layoutOf, nodeLayoutOf, UPSTREAM, type Layout } from "../../config/layout.ts";
 import { pooledEndpoints } from "../../config/pooling.ts";
@@ -27,7 +27,7 @@ import { watchedNodes } from "../../container/watched-nodes.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { findInstallation, type Installation } from "../../postgres/installation.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import {
   isMountPoint,
   isWritable,
@@ -45,7 +45,7 @@ import type { Invocation, Output } from "../../system/terminal.ts";
 import { givenPasswords, loadContext, searchPath, type Context } from "../context.ts";
 import { up } from "../cluster/up.ts";
 
-/** What the process of a container does: a node of PostgreSQL with its agent, or the endpoints of nodes elsewhere. */
+/** Runs the process of a container: a node of PostgreSQL with its agent, or the endpoints of nodes elsewhere. */
 export async function container(
   invocation: Invocation,
   output: Output,
@@ -161,7 +161,7 @@ async function runNode(
  */
 async function withoutOldPrimary(env: Environment, layout: Layout, output: Output): Promise<Environment> {
   const state = await readState(layout);
-  const promoted = state && state.primary !== UPSTREAM && state.history.some(({ from }) => from === UPSTREAM);
+  const promoted = state && !followsUpstream(state) && state.history.some(({ from }) => from === UPSTREAM);
   if (!promoted || !env["SLAVEHOST"]) return env;
   output.err(`SLAVEHOST=${env["SLAVEHOST"]} is ignored: this node was promoted. Take the variable out.`);
   return withoutUpstream(env);

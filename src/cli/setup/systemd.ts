@@ -15,12 +15,13 @@ export function quoteUnitWord(word: string): string {
 }
 
 /**
- * The text of a unit. KillMode=process: when the agent is killed, its servers stay and the agent that systemd starts at
- * once adopts them; a regular stop has the agent stop them in the right order first. OOMPolicy=continue: the kernel ends
- * one session for want of memory, and PostgreSQL recovers from that in seconds; systemd would stop all of the unit. No
- * limit of starts: what keeps the agent from starting, such as a full disk, ends at some time, also at night.
- * With several hosts etcd and Patroni live in the same unit. In units of their own systemd would start again what the
- * agent holds back: a Patroni while its data directory is copied or rewound, an etcd that is no member any more.
+ * The text of a unit.
+ * - KillMode=process: servers outlive a killed agent, and the agent that systemd starts at once adopts them. A regular stop
+ *   has the agent stop them in the right order.
+ * - OOMPolicy=continue: where the kernel kills one session, PostgreSQL recovers in seconds; systemd would stop the unit.
+ * - StartLimitIntervalSec=0: what keeps the agent from starting, such as a full disk, may end at any time.
+ * - etcd and Patroni of several hosts are in the same unit: in units of their own systemd would start again what the agent
+ *   holds back, such as a Patroni whose data directory is being copied, or an etcd that is no member any more.
  */
 export function renderUnit(input: {
   readonly cluster: string;

@@ -1,6 +1,6 @@
 import { odooPg } from "../../next-step.ts";
-import { agentReport } from "../../agent/ask.ts";
-import { newConsoleLink } from "../../agent/client.ts";
+import { agentReport } from "../../agent/control/ask.ts";
+import { newConsoleLink } from "../../agent/control/client.ts";
 import { passwordFile } from "../../store/secrets.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import type { Context } from "../context.ts";

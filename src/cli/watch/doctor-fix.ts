@@ -4,7 +4,7 @@ import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { recorded } from "../../events/journal.ts";
 import { isFindingCode } from "../../model/troubles/troubles.ts";
 import { odooPg } from "../../next-step.ts";
-import { Superuser } from "../../postgres/sql/superuser.ts";
+import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { requester } from "../../system/machine.ts";
 import { SqlError } from "../../system/sql/sql.ts";
 import { serverOwner, suggest, type Context } from "../context.ts";

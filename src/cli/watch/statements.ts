@@ -2,20 +2,20 @@ import { STATEMENT_COUNTS } from "../../config/settings/plain.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";
 import { showSeconds, showShare } from "../../model/quantities.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
-import { countsStatements } from "../../postgres/sql/activity.ts";
+import { countsStatements } from "../../postgres/sql/observing/activity.ts";
 import {
   countedStatements,
   ensureStatementCounts,
   statementTexts,
   type CountedStatement,
   type StatementText,
-} from "../../postgres/sql/statement-counts.ts";
+} from "../../postgres/sql/observing/statement-counts.ts";
 import { suggest, type Context } from "../context.ts";
 import { oneLine, printableLine } from "../../printable.ts";
 import { changesSinceYesterday, lastDay, sharesOfDay } from "../../cluster/statement-history.ts";
 import { readKeptStatements } from "../../observe/statement-watch.ts";
-import { inPlaceOf } from "../../postgres/sql/stand-in.ts";
-import { genericPlan, PLAN_SETTINGS } from "../../postgres/sql/statement-plan.ts";
+import { inPlaceOf } from "../../postgres/sql/access/stand-in.ts";
+import { genericPlan, PLAN_SETTINGS } from "../../postgres/sql/observing/statement-plan.ts";
 import { generatePassword, readPassword } from "../../store/secrets.ts";
 import { now } from "../../system/clock.ts";
 import { explainSql, type OrdinarySession } from "../../system/sql/sql.ts";

@@ -5,7 +5,7 @@ import type { GivenFigures } from "../../postgres/figures.ts";
 import { odooLines, type OdooLine } from "../../advice/tune/odoo-lines.ts";
 import { claimedBytes } from "../../config/settings/advised.ts";
 import { tunedSettings } from "../../config/settings/table.ts";
-import { parseBytes } from "../../config/postgres-units.ts";
+import { parseBytes } from "../../config/values/postgres-units.ts";
 import { showBytes } from "../../model/quantities.ts";
 import { nextInDocument, nextStep, odooPg, type NextStep } from "../../next-step.ts";
 import { OdooPgError, type ExitStatus } from "../../errors.ts";

@@ -87,6 +87,8 @@ function handOver(
       { kind: "make_slots", node: to, followers: [from, ...others] },
       { kind: "hold", node: from, operation: "switchover" },
       { kind: "hold", node: to, operation: "switchover" },
+      // Who has just come sees nothing of the change.
+      { kind: "hold_new_clients", node: from },
       // Before any session is cut, so that none of them has a transaction.
       ...ofPoolers("pause_clients"),
       // While the list that commits wait for changes, no replica may serve reads.
@@ -98,6 +100,7 @@ function handOver(
       { kind: "become_standby", node: from },
       ...becomePrimary(to),
       { kind: "route", node: to },
+      { kind: "let_in_new_clients", node: from },
       ...ofPoolers("resume_clients"),
       { kind: "record_change", change: "switchover", from, to, why: "asked for", paused: "measured" },
       { kind: "release", node: to },

@@ -24,6 +24,10 @@ function undoOfOne(step: PlanStep, later: readonly PlanStep[], recorded: string)
     const resumed = later.some((other) => other.kind === "resume_clients");
     return resumed ? [] : [{ kind: "resume_clients" }];
   }
+  if (kind === "hold_new_clients") {
+    const letIn = later.some((other) => other.kind === "let_in_new_clients" && other.node === step.node);
+    return letIn ? [] : [{ kind: "let_in_new_clients", node: step.node }];
+  }
   if (kind === "leave_pool" || kind === "empty_pool" || kind === "rest_pool") return reopenPool(later);
   if (kind === "close_endpoints") return [...reopenPool(later), ...takeBack("reopen_writes", step, recorded)];
   if (kind === "close_writes") return takeBack("reopen_writes", step, recorded);

@@ -11,6 +11,8 @@ function wordsOf(step: PlanStep): string | undefined {
       return `open transactions of pooled clients${step.endpoint === "read" ? " that read" : ""} finish, new ones wait`;
     case "resume_clients":
       return "pooled clients go on";
+    case "hold_new_clients":
+      return `new clients wait instead of being led to ${step.node}; those who are logging in finish`;
     case "leave_pool":
       return `reads leave ${step.node}`;
     case "empty_pool":
@@ -79,6 +81,7 @@ function wordsOf(step: PlanStep): string | undefined {
       return "remove the old data";
     case "hold":
     case "release":
+    case "let_in_new_clients":
     case "reopen_pool":
     case "reopen_writes":
     case "end_silent_senders":

@@ -1,6 +1,6 @@
 import { nodeOperationSchema, startFailureSchema, waitingStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
-import { keptAttachmentsSchema } from "../../model/kept-attachments.ts";
+import { keptAttachmentsSchema } from "../../model/backups/kept-attachments.ts";
 import { poolersSchema } from "../../model/pooler.ts";
 import { waitingClientsSchema } from "../../model/waiting.ts";
 import { nextStepOrWords } from "../../next-step-schema.ts";

@@ -26,11 +26,11 @@ export interface ConsoleDocument {
   readonly events: readonly ClusterEvent[];
 }
 
-/** One sentence for one look, and what to do. */
+/** How the cluster is, in one sentence, and what to do. */
 export interface Verdict {
   readonly level: "ok" | "warning" | "critical";
   readonly sentence: string;
-  /** The beginning of the sentence that says it in one look. */
+  /** The beginning of that sentence. */
   readonly head: string;
   /** The warning that it tells, by its place in `status.warnings`; null when all is well. */
   readonly warning: number | null;
@@ -90,7 +90,7 @@ export interface OdooDatabase {
 }
 
 export interface Activity {
-  /** When it was looked at; null before the first look. */
+  /** When it was checked; null before the first time. */
   readonly at: string | null;
   readonly connections: number | null;
   readonly max_connections: number | null;

@@ -2,10 +2,10 @@ import { nodeStateSchema } from "../../model/node-state.ts";
 import * as z from "zod";
 import { poolerSchema } from "../../model/pooler.ts";
 import { waitingSchema } from "../../model/waiting.ts";
-import { backupsSchema } from "../backups.ts";
-import { copySchema } from "../copies.ts";
-import { provenSecondSchema } from "../second-drill.ts";
-import { windowSchema } from "../window.ts";
+import { backupsSchema } from "../backups/backups.ts";
+import { copySchema } from "../backups/copies.ts";
+import { provenSecondSchema } from "../backups/second-drill.ts";
+import { windowSchema } from "../backups/window.ts";
 import { warningSchema } from "../../model/warnings.ts";
 
 const slotStatus = z.strictObject({

@@ -38,7 +38,7 @@ interface Asker {
  */
 export const SETTLED = 2000;
 
-/** What the keeper looks at. Names are those of replicas; times are of our monotonic clock, milliseconds. */
+/** What the keeper decides by. Names are those of replicas; times are of our monotonic clock, milliseconds. */
 export interface KeeperLook {
   /** Replicas that are fit to serve. */
   readonly eligible: ReadonlySet<string>;
@@ -107,7 +107,7 @@ export function asked(
   };
 }
 
-/** One decision over the newest look. */
+/** One decision by the newest observations. */
 export function decided(
   keeper: Keeper,
   look: KeeperLook,

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ruleProblem, type RuleSetting } from "../../model/alarm-settings.ts";
 import { alarmNames, isAlarmName, renamedAlarm } from "../../model/troubles/troubles.ts";
-import { hostProblem } from "../addresses.ts";
+import { hostProblem } from "../values/addresses.ts";
 import { didYouMean, nearest } from "../suggestion.ts";
 import { absolutePath, docs, pathProblem, pathWithout, textWithout, wholeNumber } from "../fields.ts";
 

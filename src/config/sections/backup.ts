@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { scheduleProblem } from "../cron.ts";
+import { scheduleProblem } from "../values/cron.ts";
 import { absolutePath, docs, textWithout, wholeNumber } from "../fields.ts";
 import { offsite } from "./offsite.ts";
 
@@ -60,7 +60,7 @@ const anySecond = z
       .default("30 4 * * 0")
       .register(docs, {
         description:
-          "When the agent proves that a second can be brought back, as `odoo-pg backup verify --any-second` does: it reads all of the repository, recovers a second of the window by chance beside the live cluster, dumps every database out of it, looks for its attachments, checks its tables and indexes, and removes it. Five fields, in UTC, or `off`. It needs room for the whole cluster on the disk of the state directory; a backup that is due meanwhile may be left out.",
+          "When the agent proves that a second can be brought back, as `odoo-pg backup verify --any-second` does: it reads all of the repository, recovers a random second of the window beside the live cluster, dumps every database out of it, looks for its attachments, checks its tables and indexes, and removes it. Five fields, in UTC, or `off`. It needs room for the whole cluster on the disk of the state directory; a backup that is due meanwhile may be left out.",
         examples: ["off"],
       }),
   })

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { listenAddressProblem } from "../addresses.ts";
+import { listenAddressProblem } from "../values/addresses.ts";
 import { docs, port, textWithout } from "../fields.ts";
 
 export const consoleSection = z

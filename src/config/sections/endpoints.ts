@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { parseBytes } from "../postgres-units.ts";
+import { parseBytes } from "../values/postgres-units.ts";
 import { docs, port } from "../fields.ts";
 
 const maxLag = z
@@ -25,7 +25,7 @@ const formerPoolerPort = port.optional().register(docs, {
 
 const pooling = z.enum(["none", "transaction"]).default("none");
 
-/** What is said of it at both endpoints. */
+/** Documentation of `pooling`, the same at both endpoints. */
 const POOLING =
   "`none`: each client session is a server session. `transaction`: PgBouncer lends a client a server's session for each transaction, so that many idle clients share a few; database `postgres`, where Odoo listens, keeps its sessions. What clients must not do then: docs/operations.md.";
 

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { hostProblem } from "../addresses.ts";
+import { hostProblem } from "../values/addresses.ts";
 import { absolutePath, docs, port, textWithout } from "../fields.ts";
 
 const node = z.strictObject({

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { scheduleProblem } from "../cron.ts";
+import { scheduleProblem } from "../values/cron.ts";
 import { absolutePath, docs, textWithout } from "../fields.ts";
 
 function repositoryProblem(text: string): string | undefined {

@@ -1,4 +1,4 @@
-import { formatBytes } from "../postgres-units.ts";
+import { formatBytes } from "../values/postgres-units.ts";
 import { parallelWorkers, type Figures, type Load } from "./load.ts";
 import { OWN_CONNECTIONS } from "./pools.ts";
 import type { AdvisedSetting, Sizing } from "./setting.ts";

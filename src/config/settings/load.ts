@@ -22,7 +22,7 @@ export interface Figures {
   readonly readsAhead: boolean;
 }
 
-/** What is known of the load. */
+/** The load that the settings are made for. */
 export interface LoadOptions {
   /** Odoo's workers, on all its hosts together; 0: threads in one process. */
   readonly workers?: number | undefined;

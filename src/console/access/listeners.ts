@@ -1,4 +1,4 @@
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 
 /** How the console is reached at one of the addresses that it listens on. */
 export interface Listener {

@@ -6,7 +6,7 @@ import {
   type ActiveSession,
   type ServerActivity,
   type StatementRow,
-} from "../../postgres/sql/activity.ts";
+} from "../../postgres/sql/observing/activity.ts";
 import { now } from "../../system/clock.ts";
 import { Cached } from "../../system/cached.ts";
 import type { Activity } from "../../cluster/documents/console.ts";

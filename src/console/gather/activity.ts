@@ -1,4 +1,4 @@
-import { LONG_TRANSACTION, type ActiveSession } from "../../postgres/sql/activity.ts";
+import { LONG_TRANSACTION, type ActiveSession } from "../../postgres/sql/observing/activity.ts";
 import type { Blocking, LongTransaction } from "../../cluster/documents/console.ts";
 import { lastingFor } from "./durations.ts";
 

@@ -4,7 +4,7 @@ import type { Samples } from "../../observe/samples.ts";
 import type { StatusSource } from "../../observe/status-source.ts";
 import { readCatalogue } from "../../backup/catalogue.ts";
 import { backupPlaceOf } from "../../backup/place.ts";
-import type { BackupStatus } from "../../model/backup-report.ts";
+import type { BackupStatus } from "../../model/backups/backup-report.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
 import { NewestEvents } from "../../events/journal.ts";
 import type { KnownFacts, OdooFactsCache } from "../../odoo/facts-cache.ts";

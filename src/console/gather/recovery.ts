@@ -1,5 +1,5 @@
-import { knownProofs } from "../../cluster/proofs.ts";
-import type { BackupStatus, DatabaseProof } from "../../model/backup-report.ts";
+import { knownProofs } from "../../cluster/backups/proofs.ts";
+import type { BackupStatus, DatabaseProof } from "../../model/backups/backup-report.ts";
 import type { Recovery } from "../../cluster/documents/console.ts";
 import { ago } from "./durations.ts";
 

@@ -9,18 +9,18 @@ import { bytes, UNKNOWN, zone } from "./model/show.ts";
 import { addressOf, routeOf, VIEWS, type Route, type ViewName } from "./model/routes.ts";
 import { together, pageTitle } from "./model/verdict.ts";
 import type { Ask, Request } from "./parts/ask.ts";
-import { Databases } from "./parts/databases.tsx";
-import type { ActionDialog, JobDialog } from "./parts/action-dialog.tsx";
-import { Events } from "./parts/events.tsx";
+import { Databases } from "./sections/databases.tsx";
+import type { ActionDialog, JobDialog } from "./dialogs/action-dialog.tsx";
+import { Events } from "./sections/events.tsx";
 import { FailureNote } from "./parts/failure-note.tsx";
-import { Graphs } from "./parts/graphs.tsx";
+import { Graphs } from "./sections/graphs.tsx";
 import { Later } from "./parts/later.tsx";
 import { Mark } from "./parts/mark.tsx";
 import { InWords, TypedThere } from "./parts/next.tsx";
-import { Nodes } from "./parts/nodes.tsx";
-import { Recovery } from "./parts/recovery.tsx";
-import { Slow } from "./parts/slow.tsx";
-import { Verdict } from "./parts/verdict.tsx";
+import { Nodes } from "./sections/nodes.tsx";
+import { Recovery } from "./sections/recovery.tsx";
+import { Slow } from "./sections/slow.tsx";
+import { Verdict } from "./sections/verdict.tsx";
 import { LastEnd } from "./read.ts";
 import type { ViewProps } from "./views/view.ts";
 
@@ -35,8 +35,9 @@ const LATER: Readonly<Record<Exclude<ViewName, "">, () => Promise<ComponentType<
   alarms: async () => (await import("./views/alarms.tsx")).Alarms,
 };
 const asking = async (): Promise<typeof ActionDialog> =>
-  (await import("./parts/action-dialog.tsx")).ActionDialog;
-const showing = async (): Promise<typeof JobDialog> => (await import("./parts/action-dialog.tsx")).JobDialog;
+  (await import("./dialogs/action-dialog.tsx")).ActionDialog;
+const showing = async (): Promise<typeof JobDialog> =>
+  (await import("./dialogs/action-dialog.tsx")).JobDialog;
 
 /** The whole page, in the order of its questions. */
 export function Console({ live }: { readonly live: Live }): JSX.Element {

@@ -35,79 +35,64 @@ const TIMEOUT = 10_000;
  * and once a second, as ages grow.
  */
 export function listen(changed: () => void): Live {
-  let known: Known = {
+  const listener = new Listener(changed);
+  listener.start();
+  return listener;
+}
+
+class Listener implements Live {
+  readonly #changed: () => void;
+  readonly #since = performance.now();
+  #known: Known = {
     document: undefined,
     receivedAt: 0,
     samples: [],
     principal: undefined,
     failure: undefined,
   };
-  let open = false;
-  let heardAt: number | undefined;
-  const since = performance.now();
-  let triedAt = since;
-  let stream: EventSource | undefined;
+  #open = false;
+  #heardAt: number | undefined;
+  #triedAt = this.#since;
+  #stream: EventSource | undefined;
 
-  const learn = (news: Partial<Known>): void => {
-    known = { ...known, ...news };
-    changed();
-  };
-  const heard = (): void => {
-    open = true;
-    heardAt = performance.now();
-  };
+  constructor(changed: () => void) {
+    this.#changed = changed;
+  }
 
-  const connect = (): void => {
-    if (stream) return;
-    if (globalThis.document.hidden) {
-      if (known.document) heard();
-      changed();
-      return;
-    }
-    triedAt = performance.now();
-    const source = new EventSource("/api/stream");
-    stream = source;
-    source.addEventListener("open", () => {
-      heard();
-      changed();
+  start(): void {
+    // A browser has six connections to a host, in all of its tabs: a hidden page gives its own back.
+    globalThis.document.addEventListener("visibilitychange", () => {
+      if (!globalThis.document.hidden) void this.#begin();
+      else if (this.#stream) {
+        this.#stream.close();
+        this.#stream = undefined;
+      }
     });
-    source.addEventListener("document", ({ data }: MessageEvent<string>) => {
-      heard();
-      // What this server sends is made from the same types.
-      const document: ConsoleDocument = JSON.parse(data);
-      learn({
-        document,
-        receivedAt: performance.now(),
-        failure: undefined,
-      });
-    });
-    source.addEventListener("sample", ({ data }: MessageEvent<string>) => {
-      heard();
-      const sample: Sample = JSON.parse(data);
-      const oldest = Date.parse(sample.at) - SPAN * 1000;
-      learn({ samples: [...known.samples.filter(({ at }) => Date.parse(at) >= oldest), sample] });
-    });
-    source.addEventListener("ping", heard);
-    source.addEventListener("error", () => leave(source));
-  };
+    void this.#begin();
+    setInterval(() => this.#everySecond(), 1000);
+  }
 
-  /** Gives up a stream, and opens another one. */
-  const leave = (lost: EventSource): void => {
-    lost.close();
-    if (stream !== lost) return;
-    stream = undefined;
-    open = false;
-    changed();
-    setTimeout(() => void begin(), PAUSE);
-  };
+  known(): Known {
+    return this.#known;
+  }
+
+  liveness(): Liveness {
+    const heard = { open: this.#open, heardAt: this.#heardAt, since: this.#since };
+    return livenessOf(heard, performance.now());
+  }
+
+  now(): number {
+    const { document, receivedAt } = this.#known;
+    return document ? Date.parse(document.at) + performance.now() - receivedAt : Date.now();
+  }
 
   /** A page that was away has missed samples, and a restarted server gives other tokens. */
-  const begin = async (): Promise<void> => {
-    await refresh();
-    connect();
-  };
+  async #begin(): Promise<void> {
+    await this.#refresh();
+    this.#connect();
+  }
 
-  const refresh = async (): Promise<void> => {
+  async #refresh(): Promise<void> {
     const [principal, document, samples] = await Promise.all([
       get<Principal>("/api/visitor"),
       get<ConsoleDocument>("/api/document"),
@@ -117,47 +102,83 @@ export function listen(changed: () => void): Live {
       location.assign("/sign-in");
       return;
     }
-    learn({
+    this.#learn({
       ...(principal.answer ? { principal: principal.answer } : {}),
       ...(samples.answer ? { samples: samples.answer } : {}),
-      ...(document.answer
-        ? { document: document.answer, receivedAt: performance.now(), failure: undefined }
-        : { failure: document.failure }),
+      ...(document.answer ? received(document.answer) : { failure: document.failure }),
     });
-  };
+  }
+
+  #connect(): void {
+    if (this.#stream) return;
+    if (globalThis.document.hidden) {
+      if (this.#known.document) this.#heard();
+      this.#changed();
+      return;
+    }
+    this.#triedAt = performance.now();
+    const source = new EventSource("/api/stream");
+    this.#stream = source;
+    source.addEventListener("open", () => {
+      this.#heard();
+      this.#changed();
+    });
+    source.addEventListener("document", ({ data }: MessageEvent<string>) => {
+      this.#heard();
+      // What this server sends is made from the same types.
+      const document: ConsoleDocument = JSON.parse(data);
+      this.#learn(received(document));
+    });
+    source.addEventListener("sample", ({ data }: MessageEvent<string>) => {
+      this.#heard();
+      const sample: Sample = JSON.parse(data);
+      const oldest = Date.parse(sample.at) - SPAN * 1000;
+      const samples = this.#known.samples.filter(({ at }) => Date.parse(at) >= oldest);
+      this.#learn({ samples: [...samples, sample] });
+    });
+    source.addEventListener("ping", () => this.#heard());
+    source.addEventListener("error", () => this.#leave(source));
+  }
+
+  /** Gives up a stream, and opens another one. */
+  #leave(lost: EventSource): void {
+    lost.close();
+    if (this.#stream !== lost) return;
+    this.#stream = undefined;
+    this.#open = false;
+    this.#changed();
+    setTimeout(() => void this.#begin(), PAUSE);
+  }
+
+  #everySecond(): void {
+    const silence = performance.now() - Math.max(this.#heardAt ?? this.#since, this.#triedAt);
+    if (this.#stream && silence > LONGEST_SILENCE) this.#leave(this.#stream);
+    if (globalThis.document.hidden && performance.now() - this.#triedAt > HIDDEN_EVERY) void this.#glance();
+    this.#changed();
+  }
 
   /** What a hidden tab still shows: the mark in its title. */
-  const glance = async (): Promise<void> => {
-    triedAt = performance.now();
+  async #glance(): Promise<void> {
+    this.#triedAt = performance.now();
     const { answer } = await get<ConsoleDocument>("/api/document");
-    if (stream || !answer) return;
-    heard();
-    learn({ document: answer, receivedAt: performance.now(), failure: undefined });
-  };
+    if (this.#stream || !answer) return;
+    this.#heard();
+    this.#learn(received(answer));
+  }
 
-  // A browser has six connections to a host, in all of its tabs: a hidden page gives its own back.
-  globalThis.document.addEventListener("visibilitychange", () => {
-    if (!globalThis.document.hidden) void begin();
-    else if (stream) {
-      stream.close();
-      stream = undefined;
-    }
-  });
+  #learn(news: Partial<Known>): void {
+    this.#known = { ...this.#known, ...news };
+    this.#changed();
+  }
 
-  void begin();
-  setInterval(() => {
-    const silence = performance.now() - Math.max(heardAt ?? since, triedAt);
-    if (stream && silence > LONGEST_SILENCE) leave(stream);
-    if (globalThis.document.hidden && performance.now() - triedAt > HIDDEN_EVERY) void glance();
-    changed();
-  }, 1000);
+  #heard(): void {
+    this.#open = true;
+    this.#heardAt = performance.now();
+  }
+}
 
-  return {
-    known: () => known,
-    liveness: () => livenessOf({ open, heardAt, since }, performance.now()),
-    now: () =>
-      known.document ? Date.parse(known.document.at) + performance.now() - known.receivedAt : Date.now(),
-  };
+function received(document: ConsoleDocument): Pick<Known, "document" | "receivedAt" | "failure"> {
+  return { document, receivedAt: performance.now(), failure: undefined };
 }
 
 interface Got<T> {

@@ -36,6 +36,30 @@ const LOOPBACK = ["127.0.0.0/8", "::1/128"] as const;
 export const CONSOLE_USER = "odoo_pg_pooler";
 export const CONSOLE_DATABASE = "pgbouncer";
 
+/**
+ * What takes back what a client has left in its session. PgBouncer hands a session on also where this fails, with all that
+ * was set: so an error ends the session (`exit_on_error`, until the last statement has taken that back), and the client's
+ * own `statement_timeout`, which many temporary tables or a busy machine exceed, ends with the first ones. `DISCARD ALL`
+ * cannot follow another statement. This is what it is made of, but for cached plans, which hold nothing of a client; to
+ * make those of foreign keys again costs each transaction that uses them more than all of this.
+ *
+ * What remains: the first statement is still under the client's `statement_timeout`. One of 1 or 2 ms can cancel it, on a busy
+ * machine, before an error ends the session; then the whole string is undone and PgBouncer hands the session on with what was
+ * set: `search_path`, `role`, locks, temporary tables, and that timeout. It goes to a client of the same role and database alone.
+ */
+const RESET = [
+  "SET exit_on_error = on",
+  "SET statement_timeout = 0",
+  "CLOSE ALL",
+  "SET SESSION AUTHORIZATION DEFAULT",
+  "DEALLOCATE ALL",
+  "UNLISTEN *",
+  "SELECT pg_catalog.pg_advisory_unlock_all()",
+  "DISCARD TEMP",
+  "DISCARD SEQUENCES",
+  "RESET ALL",
+] as const;
+
 /** Seconds for a server's answer beyond a client's timeout: the client gets its error before that connection ends. */
 const GRACE = 5;
 
@@ -99,7 +123,7 @@ function settings({
     reserve_pool_timeout: 2,
     max_user_connections: sizes.role,
     // What a client sets must not meet another one: neither settings (pg_dump empties search_path) nor what it locked.
-    server_reset_query: "DISCARD ALL",
+    server_reset_query: RESET.join("; "),
     server_reset_query_always: 1,
     // HAProxy holds a connection until its server accepts it.
     server_connect_timeout: waitSeconds + GRACE,

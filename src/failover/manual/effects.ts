@@ -8,7 +8,14 @@ import type { Progress } from "../../progress.ts";
 import type { Release } from "../../members/holds.ts";
 import type { Member } from "../../members/member.ts";
 import { NodeHandle } from "../../members/node-handle.ts";
-import { handleOf, primaryOf, recordHistory, replicasOf, type Runtime } from "../../members/runtime.ts";
+import {
+  handleOf,
+  primaryName,
+  primaryOf,
+  recordHistory,
+  replicasOf,
+  type Runtime,
+} from "../../members/runtime.ts";
 import type { ReadPool } from "../../services/read-pool.ts";
 import type { Effects } from "../carry-out.ts";
 import type { Clients } from "../../services/clients.ts";
@@ -57,7 +64,7 @@ export class ManualEffects implements Effects {
   }
 
   recorded(): string {
-    return this.#runtime.state.primary;
+    return primaryName(this.#runtime);
   }
 
   async act(step: PlanStep): Promise<void> {
@@ -73,6 +80,10 @@ export class ManualEffects implements Effects {
         return await this.#clients.pause(progress);
       case "resume_clients":
         return await this.#clients.resume();
+      case "hold_new_clients":
+        return await this.#clients.holdNew(step.node);
+      case "let_in_new_clients":
+        return await this.#clients.letInNew(step.node);
       case "leave_pool":
         return await this.#leavePool(step);
       case "empty_pool":
@@ -90,7 +101,7 @@ export class ManualEffects implements Effects {
         this.#closeWrites(step.node);
         return await this.#pool.close();
       case "reopen_writes":
-        // The next look routes there: an HAProxy that does not answer now must not hold up the rest of the undo.
+        // The next turn of the loop routes there: an HAProxy that does not answer now must not hold up the rest of the undo.
         this.#pool.leadWrites(step.node);
         return;
       case "route":

@@ -1,7 +1,7 @@
 import { straySlots } from "../../cluster/changes/finish.ts";
 import type { Plan } from "../../cluster/changes/planned.ts";
 import { identityOf } from "../../model/observation.ts";
-import { primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
+import { primaryName, primaryOf, replicasOf, type Runtime } from "../../members/runtime.ts";
 import type { Progress } from "../../progress.ts";
 import type { ReadPool } from "../../services/read-pool.ts";
 import { carryOutSteps } from "../carry-out.ts";
@@ -25,12 +25,12 @@ export class ManualFailover implements Failover {
   }
 
   topology(): Topology {
-    const { state, nodes, upstream } = this.#runtime;
+    const { nodes, upstream } = this.#runtime;
     const { writes } = this.#pool;
     const replicas = replicasOf(this.#runtime).map(({ observation }) => observation);
     const strays = upstream ? [] : straySlots(replicas, [...nodes.keys()]);
     return {
-      primary: state.primary,
+      primary: primaryName(this.#runtime),
       timeline: identityOf(primaryOf(this.#runtime).observation)?.timeline,
       writes,
       unfinished: this.#unfinished || writes === undefined || strays.length > 0,

@@ -17,7 +17,7 @@ import { closeTablespaces } from "../../postgres/tablespaces.ts";
 import { endOfWal, lastCheckpoint } from "../../postgres/wal-end.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { readableBy, writeFileAtomic } from "../../system/files/files.ts";
-import { inFolder } from "../../system/files/folder.ts";
+import { inFolder } from "../../system/files/held/folder.ts";
 import type { Clients } from "../../services/clients.ts";
 import { applyConfiguration, startingFloor, writeNodeFiles } from "../../services/configure.ts";
 import type { Progress } from "../../progress.ts";
@@ -189,7 +189,7 @@ export async function promoteNode(runtime: Runtime, next: NodeHandle): Promise<v
 /** Roles and template for a cluster that followed somebody else's primary until now: our passwords take effect. */
 export async function takeOver(runtime: Runtime, primary: NodeHandle): Promise<void> {
   const { config, passwords } = runtime;
-  await primary.use(async (session) => {
+  await primary.useNew(async (session) => {
     await ensureRoles(session, config.odoo.role, passwords);
     const tell = (text: string): void => runtime.log("warn", text);
     await keepTemplate(primary.superuser, session, config.odoo, tell);

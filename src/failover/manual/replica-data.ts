@@ -21,7 +21,7 @@ import {
 import { now, pause, waitUntil } from "../../system/clock.ts";
 import { kindOf, readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
-import { removeIn, renameIn } from "../../system/files/folder.ts";
+import { removeIn, renameIn } from "../../system/files/held/by-path.ts";
 import { runOrFail } from "../../system/process/process.ts";
 import { copyOfPrimary } from "../../services/copy-of-primary.ts";
 import type { Progress } from "../../progress.ts";
@@ -32,6 +32,7 @@ import {
   followedSlot,
   handleOf,
   ownPrimary,
+  primaryName,
   primaryOf,
   requireOwnPrimary,
   type Runtime,
@@ -80,7 +81,7 @@ export class ReplicaData {
       case "require_room":
         return await requireRoom(
           await bytesOf(
-            step.source === runtime.state.primary ? ownPrimary(runtime) : handleOf(runtime, step.source),
+            step.source === primaryName(runtime) ? ownPrimary(runtime) : handleOf(runtime, step.source),
           ),
           handle.files.dataDir,
         );
@@ -188,7 +189,12 @@ async function copyFromPrimary(runtime: Runtime, handle: NodeHandle, progress: P
       return await copyOfPrimary(runtime, handle, slot, progress);
     } catch (error) {
       if (attempt >= TRIES || runtime.interruption.signal.aborted) {
-        await own?.use(async (session) => await dropSlot(session, slot)).catch(() => {});
+        // Until it is dropped the primary keeps WAL for it; the next copy drops it first.
+        await own
+          ?.use(async (session) => await dropSlot(session, slot))
+          .catch((failure: unknown) =>
+            runtime.log("warn", `slot ${slot} is not dropped: ${String(failure)}`),
+          );
         throw error;
       }
       runtime.log(

@@ -6,6 +6,7 @@ import { databasesOf, forGuests } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { OneHost } from "./host.ts";
+import type { NewClients } from "./new-clients.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
@@ -16,11 +17,13 @@ const VIEW_TIMEOUT = 1500;
 export class Guest {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
+  readonly #newClients: NewClients;
   #status: HostsStatus | undefined;
 
-  constructor(host: OneHost, store: StoreWatch) {
+  constructor(host: OneHost, store: StoreWatch, newClients: NewClients) {
     this.#host = host;
     this.#store = store;
+    this.#newClients = newClients;
   }
 
   /** The cluster as last reported; undefined before that. */
@@ -44,6 +47,9 @@ export class Guest {
     for (const view of views) this.#store.takeRight(view, askedAt);
     this.#store.takeView(best);
     this.#status = best.status;
+    const held = views.map((view) => view.held).find((one) => one !== null);
+    if (held) await this.#newClients.hold(held.host, held.milliseconds);
+    else await this.#newClients.letIn();
   }
 
   async #ask(address: string, report: HostReport): Promise<GuestView | undefined> {
@@ -68,7 +74,12 @@ export class Guest {
 export function viewFor(
   guest: string,
   body: string,
-  { store, others, status }: { store: StoreWatch; others: OtherHosts; status: HostsStatus },
+  {
+    store,
+    others,
+    newClients,
+    status,
+  }: { store: StoreWatch; others: OtherHosts; newClients: NewClients; status: HostsStatus },
 ): GuestView {
   const { document, view } = store;
   const question = parseJson(body, guestQuestionSchema);
@@ -86,5 +97,6 @@ export function viewFor(
     pool_of: store.poolOf ?? null,
     rightful: rightful === undefined ? null : { host: rightful, milliseconds: Math.floor(store.rightLasts) },
     status,
+    held: newClients.held ?? null,
   };
 }

@@ -1,77 +1,63 @@
-import type { AgentOptions } from "../../agent/agent.ts";
 import type { Config } from "../../config/schema.ts";
+import { AttachmentsCompanion } from "../../agent/backups/attachments-companion.ts";
 import { BackupSchedule, runInBackground } from "../../agent/backups/backup-schedule.ts";
+import { OperationQueue } from "../../agent/operation-queue.ts";
 import { DatabaseOwnership } from "../../agent/database-ownership.ts";
-import { serveHealth } from "../../agent/health.ts";
+import { serveHealth } from "../../agent/control/health.ts";
 import { Alarms } from "../../alarms/alarms.ts";
 import { AgentLife } from "../../agent/life.ts";
 import type { Part } from "../../agent/loop.ts";
 import type { StatusDocument } from "../../cluster/documents/status.ts";
-import { isYoung } from "../../cluster/backups.ts";
 import type { AgentReport } from "../../cluster/documents/agent-report.ts";
-import type { Layout } from "../../config/layout.ts";
 import { Etcd } from "../../consensus/etcd.ts";
-import { findHaproxy } from "../../endpoints/haproxy.ts";
-import { OdooPgError } from "../../errors.ts";
-import { verdictOf, warningInDocument } from "../../model/warnings.ts";
 import { StatusSource } from "../../observe/status-source.ts";
-import { findInstallation, type Installation } from "../../postgres/installation.ts";
 import { stopServer } from "../../postgres/server.ts";
 import { Endpoints } from "../../services/endpoints.ts";
 import { Supervisor } from "../../services/supervisor.ts";
-import { nextStep, odooPg } from "../../next-step.ts";
 import { calledAnywhere } from "../../system/called.ts";
 import { monotonic, now } from "../../system/clock.ts";
-import { modifiedAt, readTextIfAny } from "../../system/files/files.ts";
-import { prepareStateDirectory } from "../../store/possession.ts";
-import { readPassword } from "../../store/secrets.ts";
+import { readTextIfAny } from "../../system/files/files.ts";
 import { serveOnSocket } from "../../system/network/http.ts";
-import { serveTls, type TlsIdentity, type TlsServer } from "../../system/network/mutual-tls.ts";
+import { serveTls, type TlsServer } from "../../system/network/mutual-tls.ts";
 import { ownPid } from "../../system/process/process.ts";
 import { isMachineStopping } from "../../system/process/service-manager.ts";
-import { makesBackups, newestBackupElsewhere } from "../decisions/backups.ts";
-import { askerOf } from "../decisions/asker.ts";
-import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
-import { withOwnPart } from "../decisions/own-part.ts";
+import { makesBackups } from "../decisions/backups.ts";
+import { askerOf } from "../decisions/certificates/asker.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { hostFiles } from "../documents/files.ts";
-import { databasesOf, servedConfig } from "../documents/host-config.ts";
+import { databasesOf } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
-import {
-  readFileConfig,
-  readKeptDocument,
-  wholeHostRecord,
-  type ClusterDocument,
-  type HostRecord,
-} from "../documents/record.ts";
-import { readIdentity } from "../joining/authority.ts";
+import { HostArchive } from "../archiving/host-archive.ts";
+import { ANY_SECOND } from "../archiving/other-repositories.ts";
 import { JoinServer } from "../joining/join-server.ts";
 import { EtcdService } from "../programs/etcd-service.ts";
 import { PatroniService } from "../programs/patroni-service.ts";
-import { findEtcd, findPatroni } from "../programs/programs.ts";
 import type { ConsoleServer } from "../../console/console.ts";
-import { hostControl } from "./control.ts";
-import { AskedRestarts } from "./asked-restarts.ts";
+import { hostControl } from "./orders/control.ts";
+import { AskedRestarts } from "./orders/asked-restarts.ts";
 import { Guest, viewFor } from "./guest.ts";
 import { hostConsole } from "./host-console.ts";
-import { HostData } from "./host-data.ts";
-import { HostOrders } from "./host-orders.ts";
+import { HostData } from "./own-server/host-data.ts";
+import { HostOrders } from "./orders/host-orders.ts";
 import { HostPool } from "./host-pool.ts";
 import { HostPoolers } from "./host-poolers.ts";
 import { HostRouting } from "./host-routing.ts";
-import { ownReport, statusOf, type SeenParts } from "./host-status.ts";
-import { every, notReady, oneAtATime, SILENT, type OneHost, type Outcome } from "./host.ts";
+import { FileConfig } from "./file-config.ts";
+import { findHere, type Found, type HostAgentOptions } from "./found-here.ts";
+import { alarmStatus, ownReport, statusOf, wholeStatus, type SeenParts } from "./host-status.ts";
+import { ServedEndpoints } from "./served-endpoints.ts";
+import { every, notReady, oneAtATime, type OneHost, type Outcome } from "./host.ts";
 import { LeadersWork } from "./leaders-work.ts";
+import { NewClients } from "./new-clients.ts";
 import { OtherHosts } from "./other-hosts.ts";
 import { OwnCertificate, type OwnIdentity } from "./own-certificate.ts";
-import { OwnNode } from "./own-node.ts";
-import { OwnRegister } from "../revoking/own-register.ts";
+import { OwnNode } from "./own-server/own-node.ts";
 import { Revocations } from "../revoking/revocations.ts";
 import { Servers } from "./servers.ts";
 import { StoreWatch } from "./store-watch.ts";
 import { factsOf } from "../../model/observation.ts";
-import type { Leading } from "../decisions/overtaken.ts";
+import type { Leading } from "../decisions/primary/overtaken.ts";
 
 /** Milliseconds between two looks at the store's members and at the agents of other hosts, and at what is the leader's to do. */
 const MEMBERS_EVERY = 1000;
@@ -86,20 +72,6 @@ const CERTIFICATE_EVERY = 60_000;
 const CONFIRM_EVERY = 1000;
 
 /** As of an agent of one host. */
-export interface HostAgentOptions extends AgentOptions {
-  readonly layout: Layout;
-}
-
-/** What the agent of one of several hosts finds when it starts. */
-interface Found {
-  readonly record: HostRecord;
-  readonly document: ClusterDocument;
-  readonly identity: TlsIdentity;
-  readonly installation: Installation | undefined;
-  readonly fileConfig: Config | undefined;
-  readonly register: OwnRegister;
-}
-
 /**
  * The agent of a cluster of several hosts: one on each. Who is primary is for Patroni and the store to say; the agent
  * keeps both running, leads its host's endpoints to where they say, copies a data directory where none is, and does on
@@ -122,7 +94,9 @@ export class HostAgent {
   readonly #hostPool: HostPool;
   /** None where there is no server: it says who may log in. */
   readonly #poolers: HostPoolers | undefined;
+  readonly #served: ServedEndpoints;
   readonly #routing: HostRouting;
+  readonly #newClients: NewClients;
   readonly #others: OtherHosts;
   readonly #data: HostData;
   /** On a host with endpoints alone. */
@@ -132,35 +106,27 @@ export class HostAgent {
   readonly #orders: HostOrders;
   readonly #console: ConsoleServer;
   readonly #backups: BackupSchedule;
+  readonly #archive: HostArchive;
+  readonly #attachments: AttachmentsCompanion;
   readonly #ownership = new DatabaseOwnership();
   readonly #alarms: Alarms;
   /** Of this host's own server, as of a cluster of one host. */
   readonly #ownStatus: StatusSource;
-  /** The configuration of this host's file, and when that was written (milliseconds since the epoch). */
-  #fileConfig: Config | undefined;
-  #fileConfigAt: number | undefined;
-  /** Of what the endpoints and the looks were last set up, and where that was last read. */
-  #served = "";
-  #servedOf: { readonly document: ClusterDocument; readonly pools: boolean } | undefined;
+  readonly #fileConfig: FileConfig;
   /** Of what the console was last set up, and the configuration that said it. */
   #consoleOf = "";
   #consoleConfig: Config | undefined;
   #ending = false;
   #door: TlsServer | undefined;
 
-  private constructor(
-    options: HostAgentOptions,
-    found: Found,
-    programs: Awaited<ReturnType<typeof programsOf>>,
-    collectd: string,
-  ) {
+  private constructor(options: HostAgentOptions, found: Found) {
     const { layout, owner, machine, log } = options;
-    const { record, document, installation, register } = found;
+    const { record, document, installation, register, programs, collectd } = found;
     const identity: OwnIdentity = { ...found.identity, id: record.id };
-    this.#fileConfig = found.fileConfig;
+    this.#fileConfig = new FileConfig(layout, found.fileConfig);
     const files = hostFiles(layout);
     const etcd = new Etcd(record.store, identity);
-    const fileConfig = (): Config | undefined => this.#fileConfig;
+    const fileConfig = (): Config | undefined => this.#fileConfig.now;
     const host = { layout, owner, machine, log, files, identity, installation, etcd, fileConfig };
     this.#options = options;
     this.#host = host;
@@ -203,15 +169,35 @@ export class HostAgent {
       wake: () => this.#life.wake(),
     });
     this.#poolers = installation && new HostPoolers(host, this.#store, node, options);
+    this.#served = new ServedEndpoints({
+      machine,
+      store: this.#store,
+      servers: this.#servers,
+      endpoints: this.#endpoints,
+      poolers: this.#poolers,
+    });
     this.#routing = new HostRouting(host, this.#store, this.#servers, this.#hostPool);
     this.#others = new OtherHosts(host, this.#store);
-    this.#guest = record.role === "endpoints" ? new Guest(host, this.#store) : undefined;
+    this.#newClients = new NewClients(this.#endpoints);
+    this.#guest = record.role === "endpoints" ? new Guest(host, this.#store, this.#newClients) : undefined;
     this.#data = new HostData(host, this.#store, this.#servers, node);
     const asked = new AskedRestarts(host, {
       store: this.#store,
       servers: this.#servers,
       others: this.#others,
       node,
+    });
+    this.#attachments = new AttachmentsCompanion({
+      program: options.program,
+      turns: new OperationQueue(log),
+    });
+    this.#archive = new HostArchive(host, {
+      ...options,
+      node,
+      name: record.name,
+      document: () => this.#store.document,
+      view: () => this.#store.view,
+      answers: (name) => this.#others.answers(name),
     });
     this.#work = new LeadersWork(host, this.#store, this.#others, asked);
     this.#ownStatus = new StatusSource({
@@ -235,7 +221,7 @@ export class HostAgent {
       called,
       runtime: () => node.runtime,
       ownStatus: this.#ownStatus,
-      judged: async () => await this.#alarmStatus(),
+      judged: async () => await this.#judged(),
       hosts: async () => await this.#status(),
       carryOut: async (order) => await this.#orders.carryOut(order),
     });
@@ -250,6 +236,7 @@ export class HostAgent {
         viewFor(guest, body, {
           store: this.#store,
           others: this.#others,
+          newClients: this.#newClients,
           status: await statusOf(this.#seen),
         }),
       storeAnswers: () => this.#store.answers,
@@ -261,36 +248,7 @@ export class HostAgent {
 
   /** @throws OdooPgError state_dir_unusable, program_missing, haproxy_missing, postgres_missing */
   static async load(options: HostAgentOptions): Promise<HostAgent> {
-    const { layout, owner } = options;
-    const files = hostFiles(layout);
-    const [record, document, identity, fileConfig] = await Promise.all([
-      wholeHostRecord(layout),
-      readKeptDocument(layout),
-      readIdentity(files),
-      readFileConfig(layout),
-    ]);
-    if (!record || !document || !identity) {
-      throw new OdooPgError("state_dir_unusable", {
-        message: `${files.dir} is not whole: this host has not joined its cluster to the end.`,
-        safe: "What runs keeps running.",
-        next: nextStep`Join again, with a new token: ${odooPg("join", "--help")}`,
-      });
-    }
-    const config = withOwnPart(document.config, fileConfig);
-    const installation =
-      record.role === "database"
-        ? await findInstallation({ ...config.postgres, version: document.major }, options)
-        : undefined;
-    const programs = await programsOf(options, record, config);
-    await prepareStateDirectory(layout, owner);
-    const register = await OwnRegister.open(files, options.log);
-    const collectd = (await readPassword(layout, "collectd")) ?? "";
-    return new HostAgent(
-      options,
-      { record, document, identity, installation, fileConfig, register },
-      programs,
-      collectd,
-    );
+    return new HostAgent(options, await findHere(options));
   }
 
   /** Takes the lock, opens its listeners; the endpoints go nowhere yet. @throws OdooPgError locked, port_in_use */
@@ -322,9 +280,13 @@ export class HostAgent {
           const { peer, guest } = askerOf(this.#store.document, question, now());
           const asker = peer ?? guest;
           if (asker !== undefined) this.#store.see(asker, question.certificate);
-          return question.path === "/pool" && asker !== undefined
-            ? this.#hostPool.answer(asker, question.body)
-            : await this.#join.answer({ ...question, peer, guest });
+          if (question.path === "/pool" && asker !== undefined)
+            return this.#hostPool.answer(asker, question.body);
+          if (question.path.startsWith(ANY_SECOND) && peer !== undefined && this.#hasDatabase(peer)) {
+            const { path, body, sent } = question;
+            return await this.#archive.answer(path, body, { from: peer, sent });
+          }
+          return await this.#join.answer({ ...question, peer, guest });
         },
       });
       this.#door = door;
@@ -368,6 +330,7 @@ export class HostAgent {
 
   async #leave(): Promise<void> {
     await this.#alarms.close();
+    await this.#attachments.close();
     await this.#ownership.close();
     await this.#servers.close();
     await this.#node.close();
@@ -443,18 +406,41 @@ export class HostAgent {
         name: "backup",
         run: async () => {
           const { runtime } = this.#node;
-          if (runtime && this.#store.isListed && makesBackups(this.#store.record.name, this.#routing.writes))
-            await this.#backups.tick(runtime);
+          if (runtime && this.#isPrimarys) await this.#backups.tick(runtime);
         },
+      },
+      {
+        name: "attachments",
+        run: oneAtATime(async () => {
+          const { runtime } = this.#node;
+          // As backups: into the folder of the primary's host, from the filestore that it has.
+          if (runtime && this.#isPrimarys) await this.#attachments.tick(runtime);
+          else await this.#attachments.close();
+        }),
+        aside: true,
+      },
+      {
+        name: "archive",
+        run: oneAtATime(async () => await this.#archive.tick(this.#isPrimarys)),
+        aside: true,
       },
       {
         name: "alarms",
         run: () => {
           const { runtime } = this.#node;
-          if (runtime) this.#alarms.tick(runtime, async () => await this.#alarmStatus());
+          if (runtime) this.#alarms.tick(runtime, async () => await this.#judged());
         },
       },
     ];
+  }
+
+  /** Whether this host does what is the primary's host's: no other one does so at the same time. */
+  get #isPrimarys(): boolean {
+    return this.#store.isListed && makesBackups(this.#store.record.name, this.#routing.writes);
+  }
+
+  #hasDatabase(peer: string | undefined): boolean {
+    return databasesOf(this.#store.document).some(({ name }) => name === peer);
   }
 
   /** What hosts with access to the store do. */
@@ -531,16 +517,12 @@ export class HostAgent {
     else await this.#store.read();
   }
 
-  /** The whole cluster, as this host sees it or was told. */
   async #status(): Promise<HostsStatus> {
-    const own = await statusOf(this.#seen);
-    const told = this.#guest?.status;
-    if (!told) return own;
-    const { seen_from, store, primary } = own;
-    const hosts = told.hosts.map(
-      (host) => own.hosts.find(({ name }) => name === host.name && name === seen_from) ?? host,
-    );
-    return { ...told, seen_from, store, primary, hosts };
+    return await wholeStatus(this.#seen, this.#guest?.status);
+  }
+
+  async #judged(): Promise<StatusDocument> {
+    return await alarmStatus(this.#seen, this.#ownStatus);
   }
 
   get #seen(): SeenParts {
@@ -550,65 +532,24 @@ export class HostAgent {
       servers: this.#servers,
       others: this.#others,
       routing: this.#routing,
+      newClients: this.#newClients,
       node: this.#node,
       data: this.#data,
       patroni: this.#patroni,
       certificate: this.#certificate,
+      anySecond: () => this.#archive.report,
+      revocations: this.#revocations,
       lastGoodBackup: async () => (await this.#ownStatus.backups())?.last_good_at ?? null,
     };
   }
 
-  /** What alarms are judged by: the server that is primary, and the hosts; elsewhere the host's own disks. */
-  async #alarmStatus(): Promise<StatusDocument> {
-    const [own, hosts] = await Promise.all([this.#ownStatus.status(), statusOf(this.#seen)]);
-    const { answers, isListed, view, record } = this.#store;
-    const leads = answers && isListed && view?.leader === record.name;
-    const warnings = [
-      ...hostWarnings(hosts).map((found) => warningInDocument(found, undefined)),
-      ...(leads ? ownWarnings(own.warnings, this.#isBackedUpElsewhere(hosts)) : []),
-    ];
-    return { ...own, warnings, verdict: verdictOf(warnings) };
-  }
-
-  #isBackedUpElsewhere(hosts: HostsStatus): boolean {
-    const hours = this.#node.runtime?.config.backup.max_age_hours;
-    return hours !== undefined && isYoung(newestBackupElsewhere(hosts)?.at, hours, now());
-  }
-
   /** Applies what the cluster's document says now. */
   async #applyDocument(): Promise<void> {
-    await this.#readFileConfig();
-    const { document } = this.#store;
+    await this.#fileConfig.read();
+    await this.#archive.prepare();
     await this.#node.apply(this.#patroni, () => this.#life.wake());
     await this.#applyConsole();
-    // Where PgBouncer is missing clients go to the servers by HAProxy alone.
-    let missing: unknown;
-    await this.#poolers?.ensure(SILENT).catch((error: unknown) => (missing = error));
-    const pools = this.#poolers?.serves === true;
-    const isSame = this.#servedOf?.document === document && this.#servedOf.pools === pools;
-    const text = isSame ? this.#served : JSON.stringify([document, pools]);
-    if (text === this.#served) {
-      this.#servedOf = { document, pools };
-      if (missing !== undefined) throw missing;
-      return;
-    }
-    this.#servedOf = undefined;
-    const config = servedConfig(document, pools);
-    await this.#servers.lead(config.nodes);
-    if (config.nodes.length)
-      await this.#endpoints?.ensure(
-        {
-          config,
-          machine: this.#options.machine,
-          upstream: undefined,
-          kept: document.settings,
-          elsewhere: true,
-        },
-        SILENT,
-      );
-    await this.#poolers?.retire(config, SILENT);
-    this.#served = text;
-    if (missing !== undefined) throw missing;
+    await this.#served.apply();
   }
 
   /** Where it listens and what it may show is in this host's own part. */
@@ -619,15 +560,6 @@ export class HostAgent {
     if (wanted !== this.#consoleOf) await this.#console.apply(config);
     this.#consoleOf = wanted;
     this.#consoleConfig = config;
-  }
-
-  /** What is of this host alone is taken up from what `up` has kept of its file. */
-  async #readFileConfig(): Promise<void> {
-    const { layout } = this.#options;
-    const at = await modifiedAt(hostFiles(layout).fileConfig).catch(() => undefined);
-    if (at === this.#fileConfigAt) return;
-    this.#fileConfig = await readFileConfig(layout);
-    this.#fileConfigAt = at;
   }
 
   async #renewCertificate(): Promise<void> {
@@ -675,20 +607,10 @@ export class HostAgent {
       poolers: this.#poolers?.status() ?? null,
       overrides: [],
       failing_channels: this.#alarms.failing,
-      attachments: null,
-      rights: { problem: null, by_password: null },
+      attachments: this.#attachments.kept,
+      rights: { problem: this.#ownership.problem, by_password: this.#ownership.byPassword },
       console: this.#console.account,
       nodes: [],
     };
   }
-}
-
-async function programsOf(options: HostAgentOptions, { role }: HostRecord, config: Config) {
-  const { searchPath, install } = options;
-  const machine = { searchPath, install };
-  return {
-    haproxy: role === "witness" ? undefined : await findHaproxy(config.haproxy.program, machine),
-    etcd: role === "endpoints" ? undefined : await findEtcd(machine),
-    patroni: role === "database" ? await findPatroni(machine) : undefined,
-  };
 }

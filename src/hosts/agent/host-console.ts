@@ -7,14 +7,15 @@ import { Metrics } from "../../metrics/gather.ts";
 import type { StatusSource } from "../../observe/status-source.ts";
 import { OdooFactsCache } from "../../odoo/facts-cache.ts";
 import { now } from "../../system/clock.ts";
+import { copyAges, windowOfHosts } from "../decisions/any-second.ts";
 import { pageOrderOf, pageOrders } from "../decisions/page-order.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { HOSTS_POLICY, hostsPage } from "../render/page.ts";
 import { isHeard } from "../decisions/heard.ts";
 import type { Outcome } from "./host.ts";
-import type { HostAgentOptions } from "./host-agent.ts";
-import { notOffered, PageDesk } from "./page-desk.ts";
+import type { HostAgentOptions } from "./found-here.ts";
+import { notOffered, PageDesk } from "./orders/page-desk.ts";
 
 export interface HostConsoleParts {
   readonly options: Pick<HostAgentOptions, "layout" | "program" | "version" | "log"> & {
@@ -60,6 +61,7 @@ export function hostConsole({
         storeAnswers: status.store.answers,
         failoverReady: status.failover.ready,
         hosts: status.hosts.map((host) => ({ name: host.name, role: host.role, answers: isHeard(host) })),
+        copies: windowOfHosts(status) === undefined ? [] : copyAges(status, now()),
       };
     },
     version,

@@ -12,7 +12,7 @@ import { monotonic, pause, waitUntil } from "../../system/clock.ts";
 import type { Install } from "../../system/install.ts";
 import { databasesOf } from "../documents/host-config.ts";
 import type { OneHost } from "./host.ts";
-import type { OwnNode } from "./own-node.ts";
+import type { OwnNode } from "./own-server/own-node.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds until what failed is tried again, such as the search for a PgBouncer that is missing. */

@@ -1,18 +1,29 @@
 import { backupPlaceOf } from "../../backup/place.ts";
+import { isYoung } from "../../cluster/backups/backups.ts";
+import type { StatusDocument } from "../../cluster/documents/status.ts";
 import type { Config } from "../../config/schema.ts";
 import { factsOf, lagOf } from "../../model/observation.ts";
+import { verdictOf, warningInDocument } from "../../model/warnings.ts";
+import type { StatusSource } from "../../observe/status-source.ts";
 import { monotonic, now } from "../../system/clock.ts";
-import { failoverVerdict } from "../decisions/verdict.ts";
+import { newestBackupElsewhere } from "../decisions/backups.ts";
+import { hostWarnings, ownWarnings } from "../decisions/host-warnings.ts";
+import { failoverVerdict } from "../decisions/primary/verdict.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 import { peerUrlOf } from "../documents/places.ts";
-import type { HostData } from "./host-data.ts";
+import type { HostData } from "./own-server/host-data.ts";
 import type { HostRouting } from "./host-routing.ts";
+import type { NewClients } from "./new-clients.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { OwnCertificate } from "./own-certificate.ts";
-import type { OwnNode } from "./own-node.ts";
+import type { OwnNode } from "./own-server/own-node.ts";
 import type { Servers } from "./servers.ts";
+import type { Revocations } from "../revoking/revocations.ts";
 import type { StoreWatch } from "./store-watch.ts";
+
+/** Serial numbers that are named at most: whoever writes into the store makes up as many as he likes. */
+const MOST_TOLD = 20;
 
 export interface SeenParts {
   /** Of odoo-pg. */
@@ -21,10 +32,13 @@ export interface SeenParts {
   readonly servers: Servers;
   readonly others: OtherHosts;
   readonly routing: HostRouting;
+  readonly newClients: NewClients;
   readonly node: OwnNode;
   readonly data: HostData;
   readonly patroni: PatroniService | undefined;
   readonly certificate: OwnCertificate;
+  readonly anySecond: () => HostReport["any_second"];
+  readonly revocations: Revocations;
   /** Up to when all databases are backed up here, ISO 8601. */
   readonly lastGoodBackup: () => Promise<string | null>;
 }
@@ -60,12 +74,14 @@ export async function ownReport(parts: SeenParts): Promise<HostReport> {
         : null,
     reads: routing.reads,
     writes: routing.writes ?? null,
+    holds: parts.newClients.held?.host ?? null,
     configuration: node.configuration,
     working: data.working ?? (await data.waitsFor()) ?? null,
     certificate_ends: parts.certificate.ends,
     authority_ends: parts.certificate.authorityEnds,
     kept_aside: [...(await data.keptAside())],
     backups: node.runtime ? backupsBy(node.runtime.config, await parts.lastGoodBackup()) : null,
+    any_second: parts.anySecond(),
     machine: node.machine ?? null,
     filling_disks: await data.fillingDisks(),
   };
@@ -118,6 +134,9 @@ export async function statusOf(parts: SeenParts): Promise<HostsStatus> {
       write: document.config.endpoints.write.port,
       read: document.config.endpoints.read.port,
     },
+    removed: parts.revocations.removal ?? null,
+    revoked_by_nobody: store.leftOut.slice(0, MOST_TOLD),
+    document_problem: store.documentProblem ?? null,
     hosts: document.hosts.map(({ name, role, address }) => {
       const known = reports.get(name);
       return {
@@ -134,4 +153,35 @@ export async function statusOf(parts: SeenParts): Promise<HostsStatus> {
 /** @param at of the monotonic clock */
 function secondsSince(at: number): number {
   return Math.round((monotonic() - at) / 100) / 10;
+}
+
+/** The whole cluster, as this host sees it, or was told where it has endpoints alone. */
+export async function wholeStatus(parts: SeenParts, told: HostsStatus | undefined): Promise<HostsStatus> {
+  const own = await statusOf(parts);
+  if (!told) return own;
+  const { seen_from, store, primary, removed } = own;
+  const hosts = told.hosts.map(
+    (host) => own.hosts.find(({ name }) => name === host.name && name === seen_from) ?? host,
+  );
+  return { ...told, seen_from, store, primary, removed, hosts };
+}
+
+/**
+ * What alarms are judged by: the server that is primary, and the hosts; elsewhere the host's own disks.
+ * @param ownStatus of this host's own server, as of a cluster of one host
+ */
+export async function alarmStatus(parts: SeenParts, ownStatus: StatusSource): Promise<StatusDocument> {
+  const [own, hosts] = await Promise.all([ownStatus.status(), statusOf(parts)]);
+  const { answers, isListed, view, record } = parts.store;
+  const leads = answers && isListed && view?.leader === record.name;
+  const warnings = [
+    ...hostWarnings(hosts).map((found) => warningInDocument(found, undefined)),
+    ...(leads ? ownWarnings(own.warnings, isBackedUpElsewhere(parts, hosts)) : []),
+  ];
+  return { ...own, warnings, verdict: verdictOf(warnings) };
+}
+
+function isBackedUpElsewhere({ node }: SeenParts, hosts: HostsStatus): boolean {
+  const hours = node.runtime?.config.backup.max_age_hours;
+  return hours !== undefined && isYoung(newestBackupElsewhere(hosts)?.at, hours, now());
 }

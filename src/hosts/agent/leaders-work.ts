@@ -1,21 +1,31 @@
 import { EtcdError } from "../../consensus/etcd.ts";
 import { nextVoterStep } from "../../consensus/voters.ts";
 import { monotonic, now } from "../../system/clock.ts";
-import { dynamicChange } from "../decisions/dynamic.ts";
-import { careFor } from "../decisions/store-care.ts";
+import { dynamicChange } from "../decisions/settings/dynamic.ts";
+import { careFor, leadElsewhere } from "../decisions/store/store-care.ts";
 import type { StoreView } from "../documents/store-view.ts";
 import { databasesOf } from "../documents/host-config.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
 import { patroniDynamic } from "../render/patroni.ts";
 import { ETCD_QUOTA } from "../render/etcd.ts";
-import type { AskedRestarts } from "./asked-restarts.ts";
+import type { AskedRestarts } from "./orders/asked-restarts.ts";
 import type { OneHost } from "./host.ts";
 import type { OtherHosts } from "./other-hosts.ts";
-import { setPause } from "./pause.ts";
+import { setPause } from "./orders/pause.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds between two looks at how the store is. */
 const CARE_EVERY = 15_000;
+
+/**
+ * Milliseconds between two moves of the store's leader. The first one comes at once, before a host that has just taken
+ * over can be lost as well; where the store comes back each time, such as from a witness that is too slow, each costs an
+ * election.
+ */
+const LEAD_EVERY = 15_000;
+
+/** The same after one that came to nothing: the members that were seen may have just changed. */
+const LEAD_AGAIN = 3000;
 
 /** What is done once for the cluster: on the host that holds the leader's key, and on the first before there is one. */
 export class LeadersWork {
@@ -24,6 +34,8 @@ export class LeadersWork {
   readonly #others: OtherHosts;
   readonly #asked: AskedRestarts;
   #caredAt = -Infinity;
+  /** When the store's leader may be moved again (monotonic clock). */
+  #mayMoveAt = -Infinity;
 
   constructor(host: OneHost, store: StoreWatch, others: OtherHosts, asked: AskedRestarts) {
     this.#host = host;
@@ -42,7 +54,32 @@ export class LeadersWork {
     await this.#endPause(view);
     await this.#settleVotes();
     await this.#asked.tick();
+    await this.#leadElsewhere(view);
     await this.#careForStore();
+  }
+
+  async #leadElsewhere(view: StoreView): Promise<void> {
+    const { document, record } = this.#store;
+    if (view.leader !== record.name || monotonic() < this.#mayMoveAt) return;
+    const witnesses = document.hosts.filter(({ role }) => role === "witness").map(({ address }) => address);
+    const move = leadElsewhere(this.#members, { primary: record.address, witnesses });
+    if (!move) return;
+    this.#mayMoveAt = monotonic() + LEAD_AGAIN;
+    this.#host.log("info", `store: ${move.id} leads it, in the place of the primary's host`);
+    await this.#host.etcd.moveLeader(move.from, move.id);
+    this.#mayMoveAt = monotonic() + LEAD_EVERY;
+  }
+
+  get #members() {
+    return this.#store.members.map(({ id, address, isLearner, isLevel, status }) => ({
+      id,
+      address,
+      votes: !isLearner,
+      isLevel,
+      leads: status !== undefined && status.leader === status.memberId,
+      bytes: Number(status?.bytes ?? 0),
+      inUse: Number(status?.bytesInUse ?? 0),
+    }));
   }
 
   async #careForStore(): Promise<void> {
@@ -50,29 +87,12 @@ export class LeadersWork {
     this.#caredAt = monotonic();
     const { etcd, log } = this.#host;
     const full = await etcd.fullMembers();
-    const { document, record, members } = this.#store;
-    const care = careFor(
-      members.map(({ id, address, isLearner, isLevel, status }) => ({
-        id,
-        address,
-        votes: !isLearner,
-        isLevel,
-        leads: status !== undefined && status.leader === status.memberId,
-        bytes: Number(status?.bytes ?? 0),
-        inUse: Number(status?.bytesInUse ?? 0),
-        isFull: full.includes(id),
-      })),
-      {
-        quota: ETCD_QUOTA,
-        primary: this.#store.view?.leader === record.name ? record.address : undefined,
-        witnesses: document.hosts.filter(({ role }) => role === "witness").map(({ address }) => address),
-      },
-    );
+    const members = this.#members.map((member) => ({ ...member, isFull: full.includes(member.id) }));
+    const care = careFor(members, ETCD_QUOTA);
     if (!care) return;
     log("info", `store: ${care.kind} ${care.kind === "defragment" ? care.address : care.id}`);
     if (care.kind === "defragment") await etcd.defragment(care.address);
-    else if (care.kind === "disarm") await etcd.disarm(care.id);
-    else await etcd.moveLeader(care.from, care.id);
+    else await etcd.disarm(care.id);
   }
 
   async #keepDynamic(view: StoreView): Promise<void> {

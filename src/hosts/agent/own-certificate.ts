@@ -3,7 +3,7 @@ import { now } from "../../system/clock.ts";
 import { readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
-import { isToBeRenewed } from "../decisions/certificate.ts";
+import { isToBeRenewed } from "../decisions/certificates/certificate.ts";
 import { databasesOf } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import { endOf, isFor, newRequest, signRequest } from "../joining/authority.ts";

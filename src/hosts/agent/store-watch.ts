@@ -1,12 +1,12 @@
 import type { X509Certificate } from "node:crypto";
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 import type { EtcdStatus, StoredValue } from "../../consensus/etcd.ts";
 import { wantedVoters, type VoterMember } from "../../consensus/voters.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
-import { memberStart } from "../decisions/member-start.ts";
-import { isSameHost, withOwnMark } from "../decisions/same-host.ts";
-import { extended, rightByKey, type Right } from "../decisions/right.ts";
+import { memberStart } from "../decisions/store/member-start.ts";
+import { isSameHost, withOwnMark } from "../decisions/certificates/same-host.ts";
+import { extended, rightByKey, type Right } from "../decisions/primary/right.ts";
 import { changedText } from "../documents/change.ts";
 import {
   documentSchema,
@@ -20,8 +20,8 @@ import type { GuestView } from "../documents/guest-view.ts";
 import { viewOfStore, type StoreView } from "../documents/store-view.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import { hostsPrefix, patroniPrefix, peerUrlOf } from "../documents/places.ts";
-import { withOwnCertificate, withRevoked } from "../decisions/revocation.ts";
-import { withKnownOwners, type SeenCertificates } from "../decisions/seen.ts";
+import { withOwnCertificate, withRevoked } from "../decisions/certificates/revocation.ts";
+import { withKnownOwners, type SeenCertificates } from "../decisions/certificates/seen.ts";
 import { isForAddress, noteOf } from "../joining/authority.ts";
 import { withoutHost } from "../joining/joining.ts";
 import { POOL_KEY } from "./host-pool.ts";
@@ -70,6 +70,8 @@ export class StoreWatch {
   #stored: ClusterDocument;
   /** Whether the store's list of revoked certificates is not the one that this host believes. */
   #isListOther = false;
+  /** Why the document in the store cannot be read; undefined where it can, or there is none. */
+  #documentProblem: string | undefined;
   /** What the document says of this host's certificate: reading one takes a while. */
   #note: { readonly certificate: string; readonly noted: NotedCertificate } | undefined;
   /** Certificates of connections whose owners are in the register already. */
@@ -160,6 +162,16 @@ export class StoreWatch {
     return this.#document.hosts.some((host) => isSameHost(host, this.#record));
   }
 
+  /** Why the document in the store cannot be read: what was read before still counts. Undefined where it can. */
+  get documentProblem(): string | undefined {
+    return this.#documentProblem;
+  }
+
+  /** Certificates that the store says are revoked, and that stay good here, by their serial numbers. */
+  get leftOut(): readonly string[] {
+    return this.#register.leftOut;
+  }
+
   /** Whether the store has said so itself since the agent was started: what was kept may be of long ago. */
   get isListedInStore(): boolean {
     return this.#isDocumentRead && this.isListed;
@@ -187,6 +199,8 @@ export class StoreWatch {
     const isNew = stored !== undefined && (isOld || stored.value !== this.#documentText);
     const parsed = isNew ? parseJson(stored.value, documentSchema) : undefined;
     const isOurs = parsed?.ok === true && parsed.value.cluster === cluster;
+    if (parsed)
+      this.#documentProblem = isOurs ? undefined : parsed.ok ? "it is another cluster's" : parsed.problem;
     if (isOurs) {
       this.#stored = parsed.value;
       const believed = this.#believed(parsed.value);
@@ -200,9 +214,7 @@ export class StoreWatch {
     this.#answeredAt = monotonic();
     await this.#readRight(keys.get("leader"));
     if (parsed && !isOurs)
-      throw new Error(
-        `the cluster's document in the store: ${parsed.ok ? "another cluster's" : parsed.problem}`,
-      );
+      throw new Error(`the cluster's document in the store cannot be read: ${this.#documentProblem}`);
     if (isOurs) {
       await this.#register.save();
       // Not before: what could not be kept is taken up again at the next look.
@@ -275,11 +287,12 @@ export class StoreWatch {
    * Revokes the certificates of a host here, before anybody else knows of it: no word of the store takes it back. Who is
    * listed is for the document to say.
    * @param from milliseconds since the epoch
+   * @param by the host on which it was ordered, where that is known
    * @throws the system's error where it cannot be kept
    */
-  async revoke(name: string, from: number): Promise<void> {
+  async revoke(name: string, from: number, by?: string): Promise<void> {
     const { hosts } = this.#document;
-    const revoked = withRevoked(this.#document, { name, from, seen: this.seen }, now());
+    const revoked = withRevoked(this.#document, { name, from, by, seen: this.seen }, now());
     this.#document = { ...this.#believed(withoutHost(revoked, name)), hosts };
     await this.#register.save();
   }
@@ -303,6 +316,7 @@ export class StoreWatch {
       written: undefined,
       dynamic: undefined,
       members: new Map(),
+      history: [],
     };
     this.#poolOf = view.pool_of ?? undefined;
     this.#answeredAt = monotonic();

@@ -3,19 +3,19 @@ import type { HostsStatus } from "../documents/report.ts";
 import { isHeard } from "./heard.ts";
 
 /**
- * Whether this host makes the cluster's scheduled backups: while it may lead clients to its own server as the primary,
- * which no two hosts may at a time. An old primary that is cut off or frozen takes itself for one; it makes none.
+ * Whether this host makes the cluster's scheduled backups: while it has the right to send writes to its own server, which no
+ * two hosts have at a time. An old primary that is cut off or frozen makes none, even if it believes to be the primary.
  * @param writes the host that writes go to, as this one has the right to say; undefined: nobody
  */
 export function makesBackups(own: string, writes: string | undefined): boolean {
   return own === writes;
 }
 
-/** On which host scheduled backups are made now, when, and where they lie, in a sentence's words. */
+/** A sentence: on which host scheduled backups are made now, when, and where they lie. */
 export function sayBackups({ primary, hosts }: Pick<HostsStatus, "primary" | "hosts">): string {
   if (primary === null) return "none are made while there is no primary";
   const report = hosts.find(({ name }) => name === primary)?.report;
-  // Its agent has not said yet, or is of an earlier version.
+  // Its agent has not reported yet, or is of an earlier version.
   if (!report?.backups) return `on ${primary}, by the configuration file of that host`;
   const { schedule, directory } = report.backups;
   return schedule === null

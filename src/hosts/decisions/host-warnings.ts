@@ -3,12 +3,13 @@ import { REPLICATION } from "../../model/troubles/replication.ts";
 import { warning, type FoundWarning, type Warning } from "../../model/warnings.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import type { HostsStatus } from "../documents/report.ts";
-import { authorityEndsSoon, endsSoon } from "./certificate.ts";
-import { OBSTACLES } from "./verdict.ts";
+import { authorityEndsSoon, endsSoon } from "./certificates/certificate.ts";
+import { archivingWarnings, copyWarnings } from "./any-second.ts";
+import { OBSTACLES } from "./primary/verdict.ts";
 
 /**
- * What of several hosts is worth an alarm. The primary's host tells it once for all; that there is no majority, and so
- * perhaps no primary, each host tells by itself. Pure.
+ * Warnings about a cluster of several hosts. Alarms for them come from the primary's host; that there is no majority, and so
+ * perhaps no primary, each host reports for itself. Pure.
  */
 export function hostWarnings(status: HostsStatus): FoundWarning[] {
   const { store, seen_from: own, primary, failover } = status;
@@ -19,8 +20,8 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
         next: odooPg("status"),
       }),
     ];
-  if (primary !== own) return [];
-  // Someone has ordered a pause, and it ends by itself.
+  if (primary !== own) return ofEarlierPrimary(status);
+  // A pause was ordered, and ends by itself.
   const obstacles = failover.obstacles.filter((obstacle) => obstacle !== "paused");
   return [
     ...(obstacles.length
@@ -41,6 +42,8 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
       });
     }),
     ...authorityWarnings(status),
+    ...archivingWarnings(status),
+    ...copyWarnings(status),
     ...failover.away.map((host) =>
       warning("host_away", {
         node: host,
@@ -51,7 +54,16 @@ export function hostWarnings(status: HostsStatus): FoundWarning[] {
   ];
 }
 
-/** All hosts have the same authority: what this one says of it counts for all. */
+/** What a primary's host of another version of odoo-pg may not know to warn of. */
+function ofEarlierPrimary(status: HostsStatus): FoundWarning[] {
+  const versionOf = (host: string | null): string | undefined =>
+    status.hosts.find(({ name }) => name === host)?.report?.version;
+  const [own, primary] = [versionOf(status.seen_from), versionOf(status.primary)];
+  if (own === undefined || primary === undefined || own === primary) return [];
+  return archivingWarnings(status).filter(({ code }) => code === "window_broken");
+}
+
+/** All hosts have the same authority, so one warning is enough. */
 function authorityWarnings({ hosts, seen_from: own }: HostsStatus): FoundWarning[] {
   const report = hosts.find(({ name }) => name === own)?.report;
   const ends = report?.authority_ends ?? undefined;
@@ -64,11 +76,11 @@ function authorityWarnings({ hosts, seen_from: own }: HostsStatus): FoundWarning
   ];
 }
 
-/** What a server that looks like a cluster of one host says of nodes and their replication: here that is for the hosts. */
+/** Warnings of status about nodes and their replication: with several hosts the hosts' own warnings stand for them. */
 const OF_NODES: readonly string[] = [...Object.keys(CLUSTER), ...Object.keys(REPLICATION)];
 
 /**
- * What of the primary's own status counts with several hosts. Pure.
+ * The warnings of the primary's own status that count with several hosts. Pure.
  * @param isBackedUpElsewhere whether another host has a good backup that is young enough: that of this one may be old
  */
 export function ownWarnings(warnings: readonly Warning[], isBackedUpElsewhere: boolean): Warning[] {

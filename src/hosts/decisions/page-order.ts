@@ -3,18 +3,18 @@ import { odooPg, type Command } from "../../next-step.ts";
 import type { HostOrder } from "../documents/orders.ts";
 import type { HostsStatus } from "../documents/report.ts";
 
-/** What the page of a host can order. */
+/** An order that the page of a host offers. */
 export interface PageOrder {
   readonly order: HostOrder;
   /** The command that does the same. */
   readonly command: Command;
-  /** What will happen, for whoever is about to say yes. */
+  /** What will happen: shown before it is confirmed. */
   readonly will: string;
-  /** How the link and the form name it. */
+  /** Its name in the link and the form. */
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** Minutes for which the page pauses: longer pauses have to be typed. */
+/** Minutes of a pause by the page; a longer one is a command. */
 const PAUSE_MINUTES = 30;
 
 const fieldsSchema = z.object({

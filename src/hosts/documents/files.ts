@@ -4,15 +4,15 @@ import type { Layout } from "../../config/layout.ts";
 /** Where the files for several hosts are, below the state directory. */
 export interface HostFiles {
   readonly dir: string;
-  /** Who this host is in the cluster: its presence says that the cluster has several hosts. */
+  /** This host's name and place in the cluster. Where the file exists, the cluster has several hosts. */
   readonly record: string;
   /** The cluster's document as it was last read from the store. */
   readonly document: string;
-  /** The configuration of this host's own file as it was last taken up. */
+  /** The configuration of this host's own file, as it was last applied. */
   readonly fileConfig: string;
-  /** Where the endpoints were last led: an agent that comes back cuts nobody before it knows better. */
+  /** Where the endpoints last sent sessions: an agent that starts again cuts none of them before it knows better. */
   readonly routing: string;
-  /** That this host has had data: where it is gone, its disk may not be mounted. */
+  /** Records that this host has had data: where that is gone, its disk may not be mounted. */
   readonly hadData: string;
   readonly authority: string;
   /** On hosts with a database alone, for root alone. */
@@ -22,13 +22,13 @@ export interface HostFiles {
   readonly endpointsAuthorityKey: string;
   readonly certificate: string;
   readonly key: string;
-  /** Certificates that are taken from nobody any more: of hosts that were removed. */
+  /** Revoked certificates: those of removed hosts. */
   readonly revocations: string;
   /** The authority, with that list, as Patroni reads it. */
   readonly patroniAuthority: string;
-  /** Which certificates hosts were ever seen with. */
+  /** All certificates that hosts were seen with. */
   readonly certificates: string;
-  /** Which of them this host has revoked: no word of the store takes that back. */
+  /** Those that this host has revoked, whatever the store says. */
   readonly revoked: string;
   /** Tokens that were given out, hashed. */
   readonly tokens: string;
@@ -36,17 +36,17 @@ export interface HostFiles {
   /** How this host's member of the store was first started. */
   readonly etcdStart: string;
   readonly etcdProcess: string;
-  /** Which serial numbers were in the list of revoked certificates when etcd was started. */
+  /** Serial numbers of the revoked certificates at the last start of etcd. */
   readonly etcdRevoked: string;
   readonly etcdLog: string;
   readonly patroniConfig: string;
   readonly patroniProcess: string;
   readonly patroniRevoked: string;
-  /** What Python runs first in Patroni's process. */
+  /** Python's code that Patroni's process runs first. */
   readonly patroniPython: string;
-  /** What Patroni runs in the place of pg_rewind. */
+  /** The program that Patroni runs in place of pg_rewind. */
   readonly rewind: string;
-  /** What Patroni says before its own log is open. */
+  /** Patroni's output before its own log is open. */
   readonly patroniStartLog: string;
   /** Patroni's own log. */
   readonly logDir: string;

@@ -1,5 +1,5 @@
 import type { Config } from "../../config/schema.ts";
-import { withOwnPart } from "../decisions/own-part.ts";
+import { withOwnPart } from "../decisions/settings/own-part.ts";
 import type { ClusterDocument, Host, HostRecord } from "./record.ts";
 
 /** What a host knows by itself, and by nobody's word. */

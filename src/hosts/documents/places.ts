@@ -1,6 +1,6 @@
 import type { Host } from "./record.ts";
 
-/** etcd's port for its own members, Patroni's API, and the agents: on the host's address alone. */
+/** Ports of etcd's members among themselves, of Patroni's API and of the agents, on the host's address alone. */
 export const PEER_PORT = 2380;
 export const API_PORT = 8008;
 export const AGENT_PORT = 5051;
@@ -14,14 +14,14 @@ export function peerUrlOf({ address }: Pick<Host, "address">): string {
   return `https://${hostPort(address, PEER_PORT)}`;
 }
 
-/** Where Patroni keeps its keys: all of them below this and the cluster's name. */
+/** Prefix of Patroni's keys in the store; the cluster's name follows. */
 export const NAMESPACE = "/odoo-pg/";
 
 export function patroniPrefix(cluster: string): string {
   return `${NAMESPACE}${cluster}/`;
 }
 
-/** Where odoo-pg keeps its own. */
+/** Prefix of odoo-pg's own keys in the store. */
 export function hostsPrefix(cluster: string): string {
   return `/odoo-pg-hosts/${cluster}/`;
 }

@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from "node:crypto";
 import * as z from "zod";
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 import { absolutePath, textWithout, wholeNumber } from "../../config/fields.ts";
 import { parameterProblem } from "../../config/parameters.ts";
 import { configSchema, resolvedConfigSchema, type Config } from "../../config/schema.ts";
@@ -91,6 +91,8 @@ export const revokedSchema = certificateSchema.extend({
   from: wholeNumber(0, 253_402_300_799_000),
   /** Where the host was: nothing replicates from there, unless another host is there now. */
   address: addressOfHost,
+  /** The host on which somebody ordered it; undefined where it is not known. An earlier odoo-pg noted none. */
+  by: nameOfHost.optional().catch(undefined),
 });
 export type RevokedCertificate = z.output<typeof revokedSchema>;
 
@@ -142,28 +144,34 @@ function areDistinct(hosts: readonly Host[]): boolean {
   return distinct("name") === hosts.length && distinct("address") === hosts.length;
 }
 
-/** What all hosts of a cluster share: one document in the store, changed by compare and swap alone. */
-export const documentSchema = z.object({
-  format: z.literal(1),
-  cluster: nameOfCluster,
-  system_identifier: z.string().regex(/^\d{0,20}$/, "is not a number"),
-  /** Major version of PostgreSQL. */
-  major: wholeNumber(9, 99),
-  /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */
-  config: configOfDocument,
-  /** PostgreSQL settings that were chosen when the cluster was made. */
-  settings,
-  /** Settings that no host may have otherwise: the values that the first host's server ran with. */
-  shared: settings,
-  /** Settings that `up` has changed, and that not all servers were restarted for yet. An earlier odoo-pg noted none. */
-  restart: z.array(nameOfSetting).default([]),
-  /** Port of PostgreSQL on every host. */
-  port: wholeNumber(1, 65535),
-  /** In the order in which they came. */
-  hosts: hostSchema.array().refine(areDistinct, "have a name or an address twice"),
-  /** Certificates of hosts that are none any more. */
-  revoked: listOf(revokedSchema).transform(mergedRevocations),
-});
+/**
+ * What all hosts of a cluster share: one document in the store, changed by compare and swap alone. The cluster's name in its
+ * configuration is the document's own, which no host takes another one for: else one write into the store would give every
+ * host another place in the repository of any second, and other copies elsewhere.
+ */
+export const documentSchema = z
+  .object({
+    format: z.literal(1),
+    cluster: nameOfCluster,
+    system_identifier: z.string().regex(/^\d{0,20}$/, "is not a number"),
+    /** Major version of PostgreSQL. */
+    major: wholeNumber(9, 99),
+    /** The configuration, as the first host had it; what is of a host is put in by `configOf`. */
+    config: configOfDocument,
+    /** PostgreSQL settings that were chosen when the cluster was made. */
+    settings,
+    /** Settings that no host may have otherwise: the values that the first host's server ran with. */
+    shared: settings,
+    /** Settings that `up` has changed, and that not all servers were restarted for yet. An earlier odoo-pg noted none. */
+    restart: z.array(nameOfSetting).default([]),
+    /** Port of PostgreSQL on every host. */
+    port: wholeNumber(1, 65535),
+    /** In the order in which they came. */
+    hosts: hostSchema.array().refine(areDistinct, "have a name or an address twice"),
+    /** Certificates of hosts that are none any more. */
+    revoked: listOf(revokedSchema).transform(mergedRevocations),
+  })
+  .transform((document) => ({ ...document, config: { ...document.config, cluster: document.cluster } }));
 export type ClusterDocument = z.output<typeof documentSchema>;
 
 /** How two hosts know that they apply the same configuration. */

@@ -1,5 +1,23 @@
 import * as z from "zod";
+import { windowSchema } from "../../cluster/backups/window.ts";
 import { roleSchema } from "./record.ts";
+import { removalSchema } from "./removal.ts";
+
+/** Characters of what keeps a copy from being whole. */
+export const LONGEST_PROBLEM = 1000;
+
+/** How a host's copy of the primary's repository of any second is. */
+const copyReportSchema = z.object({
+  /** Up to when everything can be brought back from it, ISO 8601; null before the first whole round. */
+  up_to: z.iso.datetime().nullable(),
+  /** Bytes that were still to be fetched when the last round ended. */
+  bytes_left: z.number(),
+  /** What kept the last round from being whole; null where nothing did. */
+  problem: z.string().max(LONGEST_PROBLEM).nullable(),
+  /** Whether that lasts until somebody does something, as a disk without room does. Earlier versions do not say. */
+  lasts: z.boolean().optional(),
+});
+export type CopyReport = z.output<typeof copyReportSchema>;
 
 /**
  * What the agent of one host says of it, to the agents of the others. A host of another version may say what this one does
@@ -33,6 +51,8 @@ export const hostReportSchema = z.object({
   /** Replicas that its read endpoint leads to, and where its write endpoint leads. */
   reads: z.string().array().catch([]),
   writes: z.string().nullable().catch(null),
+  /** The host that it leads no new client to, as the server there is about to be stopped; earlier versions do not say. */
+  holds: z.string().nullable().optional().catch(undefined),
   /** What it is doing, such as a copy; null where nothing. */
   working: z.string().nullable().catch(null),
   /** When its certificate between hosts ends, in milliseconds since the epoch. */
@@ -53,6 +73,16 @@ export const hostReportSchema = z.object({
       directory: z.string(),
       /** Up to when all databases are backed up there, ISO 8601; null where nothing good lies there. */
       last_good_at: z.string().nullable().default(null),
+    })
+    .nullable()
+    .catch(null),
+  /** Any second: the window on the primary's host, the copy of it elsewhere; null where it is off, or not said. */
+  any_second: z
+    .object({
+      window: windowSchema.nullable(),
+      copy: copyReportSchema.nullable(),
+      /** On the primary's host, what is wrong with archiving or with base backups; null where nothing is. */
+      problem: z.string().max(LONGEST_PROBLEM).nullable().default(null),
     })
     .nullable()
     .catch(null),
@@ -92,6 +122,15 @@ export const hostsStatusSchema = z.object({
   paused: z.boolean(),
   failover: z.object({ ready: z.boolean(), obstacles: obstacleSchema.array(), away: z.string().array() }),
   endpoints: z.object({ write: z.int(), read: z.int() }),
+  /** Where the host that says so is none of the cluster's any more: how it ceased to be one. Earlier versions do not say. */
+  removed: removalSchema.nullable().default(null),
+  /**
+   * Serial numbers of certificates of the cluster's hosts that somebody has written into the store as revoked, in part where
+   * there are many; they stay good.
+   */
+  revoked_by_nobody: z.string().array().default([]),
+  /** Why the cluster's document in the store cannot be read; null where it can. */
+  document_problem: z.string().nullable().default(null),
   hosts: z
     .object({
       name: z.string(),

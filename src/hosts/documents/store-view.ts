@@ -14,6 +14,9 @@ const memberSchema = z.object({
   pending_restart_reason: z.record(z.string(), z.unknown()).nullish(),
 });
 
+/** A timeline that was left: which, where, why, when, and for which host. Older ones lack the end. */
+const historySchema = z.tuple([z.int().positive(), z.number(), z.string()]).rest(z.unknown()).array();
+
 const statusSchema = z.object({ optime: z.int().nullish() });
 
 /** What the Patroni of one host says of it. */
@@ -43,6 +46,8 @@ export interface StoreView {
   /** Patroni's configuration for all hosts; undefined before there is one. */
   readonly dynamic: StoredValue | undefined;
   readonly members: ReadonlyMap<string, PatroniMember>;
+  /** When the cluster went on with which timeline, as far as Patroni knows. */
+  readonly history: readonly { readonly at: string; readonly timeline: number }[];
 }
 
 /** @param keys below Patroni's prefix. What cannot be read counts as not there. */
@@ -69,5 +74,14 @@ export function viewOfStore(keys: ReadonlyMap<string, StoredValue>): StoreView {
     written: read("status", statusSchema)?.optime ?? undefined,
     dynamic: keys.get("config"),
     members: new Map(members),
+    history: changesIn(read("history", historySchema) ?? []),
   };
+}
+
+/** Each timeline but the last is left for the next one. Patroni says when, in its own way of writing ISO 8601. */
+function changesIn(history: z.output<typeof historySchema>): StoreView["history"] {
+  return history.flatMap(([left, , , at]) => {
+    const time = typeof at === "string" ? Date.parse(at) : NaN;
+    return Number.isNaN(time) ? [] : [{ at: new Date(time).toISOString(), timeline: left + 1 }];
+  });
 }

@@ -29,7 +29,7 @@ export async function askPatroni(
       trust,
       timeout: ANSWER_TIMEOUT,
     }).catch((error: unknown) => {
-      // Its agent starts it again, as after a change of the hosts that vote: what was refused has not arrived.
+      // Its agent is restarting it, as after a change of the voting hosts: a refused connection has ordered nothing.
       if (isErrno(error, "ECONNREFUSED")) return undefined;
       throw error;
     });

@@ -2,7 +2,7 @@ import type { Backend } from "../../endpoints/servers.ts";
 import type { StoreView } from "../documents/store-view.ts";
 import type { TlsAnswer } from "../../system/network/mutual-tls.ts";
 
-/** What a change of the primary is decided by. */
+/** The facts by which a change of the primary is decided. */
 export interface Seen {
   readonly store: StoreView | undefined;
   readonly storeAnswers: boolean;
@@ -15,7 +15,7 @@ export interface Seen {
   readonly pooled: readonly Backend[];
   /** Bytes that each replica lacks, where it is known. */
   readonly lags: ReadonlyMap<string, number>;
-  /** Where writes are led; undefined while nobody may take them. */
+  /** The host that writes go to; undefined while no host may take them. */
   readonly writes: string | undefined;
   /** Of this host's server, where it answers. */
   readonly timeline: number | undefined;
@@ -26,25 +26,25 @@ export interface Seen {
 
 /** This host's data, while another copy takes its place. */
 export interface ReplicaData {
-  /** Has supervision keep its hands off Patroni, until `release`. */
+  /** Keeps supervision from starting Patroni, until `release`. */
   readonly hold: () => Promise<void>;
   readonly release: () => void;
   /** @throws OdooPgError refused, disk_full where the copy has no room beside what is there */
   readonly requireRoom: () => Promise<void>;
   /** Copies the primary beside what is there, and tries the copy. @returns its folder */
   readonly copyPrimary: () => Promise<string>;
-  /** Looks again who is primary. @throws OdooPgError refused where that is not to be known, or is this host */
+  /** Checks again who is primary. @throws OdooPgError refused where that is unknown, or it is this host */
   readonly requireReplica: () => Promise<void>;
   /** @throws OdooPgError refused where this host is the primary, or became it until the stop */
   readonly stop: () => Promise<void>;
   /** Renames the data of a server that is stopped. @returns its new name; undefined where there was none */
   readonly keepAside: () => Promise<string | undefined>;
   readonly putInPlace: (copy: string) => Promise<void>;
-  /** Removes a copy that takes nobody's place. */
+  /** Removes a copy that was not put in place. */
   readonly drop: (copy: string) => Promise<void>;
 }
 
-/** What steps do to the world. */
+/** The effects of steps. */
 export interface FailoverParts {
   readonly seen: () => Seen;
   /** Asks Patroni of a host. @throws OdooPgError refused, timed_out */
@@ -55,6 +55,12 @@ export interface FailoverParts {
   readonly clients: {
     readonly hold: (endpoint: Backend) => Promise<void>;
     readonly goOn: () => Promise<void>;
+  };
+  /** On all hosts, pooled or not. */
+  readonly newClients: {
+    /** Leads none to a host; returns when those who were logging in have finished. Never rejects. */
+    readonly hold: (host: string) => Promise<void>;
+    readonly letIn: () => Promise<void>;
   };
   readonly data: ReplicaData;
   readonly log: (level: "info" | "warn" | "error", text: string) => void;

@@ -5,7 +5,10 @@ import type { Progress } from "../../progress.ts";
 import { waitUntil } from "../../system/clock.ts";
 import type { FailoverParts } from "./parts.ts";
 
-/** Milliseconds for a planned change of the primary, for one by force (the right of the one before has to end), to follow. */
+/**
+ * Milliseconds for a planned change of the primary, for one by force (the former one's right has to expire), to be
+ * seen.
+ */
 const HAND_OVER_TIMEOUT = 60_000;
 const FORCE_TIMEOUT = 120_000;
 const FOLLOW_TIMEOUT = 120_000;
@@ -15,6 +18,8 @@ const OF_HOSTS = [
   "checkpoint",
   "pause_clients",
   "resume_clients",
+  "hold_new_clients",
+  "let_in_new_clients",
   "rest_pool",
   "reopen_pool",
   "hand_over",
@@ -35,7 +40,7 @@ function isOfHosts(step: PlanStep): step is HostStep {
   return OF_HOSTS.some((kind) => kind === step.kind);
 }
 
-/** What the steps of one change of several hosts do; what is Patroni's, Patroni is asked for. */
+/** The effects of the steps of one change over several hosts; Patroni is asked to do its part. */
 export class PatroniEffects implements Effects {
   readonly #parts: FailoverParts;
   readonly #progress: Progress;
@@ -51,7 +56,7 @@ export class PatroniEffects implements Effects {
   }
 
   async act(step: PlanStep): Promise<void> {
-    const { askPatroni, checkpoint, clients, data, log, pool } = this.#parts;
+    const { askPatroni, checkpoint, clients, data, log, newClients, pool } = this.#parts;
     if (!isOfHosts(step)) throw new Error(`${step.kind} is no step of several hosts`);
     switch (step.kind) {
       case "checkpoint":
@@ -62,12 +67,16 @@ export class PatroniEffects implements Effects {
         return;
       case "resume_clients":
         return await clients.goOn();
+      case "hold_new_clients":
+        return await newClients.hold(step.node);
+      case "let_in_new_clients":
+        return await newClients.letIn();
       case "rest_pool":
         return await pool.rest().catch((error: unknown) => log("warn", String(error)));
       case "reopen_pool":
         return pool.resume();
       case "hand_over":
-        // It may answer that it does not know although it goes on: what counts is who is primary.
+        // It may answer that it does not know, and go on all the same: what counts is who is primary.
         await askPatroni(step.node, "/switchover", { leader: step.node, candidate: step.to });
         return;
       case "take_by_force":
@@ -111,7 +120,7 @@ export class PatroniEffects implements Effects {
     }
   }
 
-  /** Leaves no copy behind that has not taken its place. */
+  /** Removes a copy that was not put in place. */
   async clear(): Promise<void> {
     if (this.#copy !== undefined) await this.#parts.data.drop(this.#copy);
   }

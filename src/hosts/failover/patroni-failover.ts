@@ -5,15 +5,15 @@ import type { Failover, PrimaryChange, Topology } from "../../failover/failover.
 import { showBytes } from "../../model/quantities.ts";
 import { odooPg, type NextText } from "../../next-step.ts";
 import type { Progress } from "../../progress.ts";
-import { decideFailover, type FailoverDecision } from "../decisions/failover.ts";
-import { decideSwitchover } from "../decisions/switchover.ts";
+import { decideFailover, type FailoverDecision } from "../decisions/primary/failover.ts";
+import { decideSwitchover } from "../decisions/primary/switchover.ts";
 import type { FailoverParts } from "./parts.ts";
 import { PatroniEffects } from "./patroni-effects.ts";
 import { planCopy, planForce, planHandOver } from "./plans.ts";
 
 const NOTHING: Plan = { steps: [], undo: "nothing was changed" };
 
-/** Several hosts: Patroni decides, by the store, who is primary. What a person wants is asked of it. */
+/** Several hosts: Patroni decides by the store who is primary. What a person wants, it is asked for. */
 export class PatroniFailover implements Failover {
   readonly kind = "patroni";
   readonly #parts: FailoverParts;
@@ -60,7 +60,7 @@ export class PatroniFailover implements Failover {
     return planHandOver(store?.leader ?? "", decision.host, pooled);
   }
 
-  /** By force: what was acknowledged may be lost, and whoever accepts that types the cluster's name. */
+  /** By force: acknowledged writes may be lost, so the cluster's name has to be typed. */
   #promote({ node: to, allowDataLoss, confirm }: Extract<PrimaryChange, { kind: "promote" }>): Plan {
     const { store, storeAnswers, databases, cluster } = this.#parts.seen();
     const decision = decideFailover({ store, storeAnswers, databases, to });
@@ -101,7 +101,7 @@ function refusal(
   return new OdooPgError("refused", { message: `${what}: ${why}.`, safe: "Nothing was changed.", next });
 }
 
-/** What a failover by force costs, in words. */
+/** A sentence: what a failover by force may lose. */
 function costOf(
   { loses, lacks }: Extract<FailoverDecision, { kind: "to" }>,
   leader: string | undefined,

@@ -1,6 +1,6 @@
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import path from "node:path";
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 import { OdooPgError } from "../../errors.ts";
 import {
   ensureAuthorityFiles,
@@ -23,14 +23,14 @@ import type { TlsIdentity } from "../../system/network/mutual-tls.ts";
 import type { HostFiles } from "../documents/files.ts";
 import { plainSerial, type Host, type HostRole, type NotedCertificate } from "../documents/record.ts";
 
-/** A year: agents renew theirs, and that of a host that was removed comes to an end. */
+/** A year: agents renew theirs, and that of a removed host expires. */
 const DAYS = 365;
 /** The same in milliseconds. */
 export const CERTIFICATE_LIFE = DAYS * 24 * 3_600_000;
 
 /**
- * Makes the authorities of the cluster's hosts, once. One signs for hosts with a part in the store, and nothing else:
- * whoever has a certificate of it may do everything there. The other signs for hosts with endpoints alone.
+ * Makes the two authorities of the cluster, once. One signs for hosts with a member of the store, and for nothing else, as its
+ * certificates give all rights on the store. The other signs for hosts with endpoints alone.
  */
 export async function ensureHostAuthorities(files: HostFiles, cluster: string): Promise<void> {
   await ensureAuthorityFiles(authorityFor(files, "database"), `odoo-pg ${cluster} hosts`);
@@ -43,7 +43,7 @@ function authorityFor(files: HostFiles, role: HostRole): Authority {
     : { certificate: files.authority, key: files.authorityKey };
 }
 
-/** Makes this host's key, once, and asks for a certificate with it. @returns the request (PEM) */
+/** Makes this host's key, once, and a request for a certificate with it. @returns the request (PEM) */
 export async function newRequest(files: HostFiles, name: string, reader: Owner | undefined): Promise<string> {
   return await temporaryDirectory(undefined, async (folder) => {
     const request = path.join(folder, "host.csr");
@@ -58,7 +58,7 @@ export async function newRequest(files: HostFiles, name: string, reader: Owner |
 }
 
 /**
- * Signs a host's request: for its name and its one address, as server and as client. etcd's gateway needs both.
+ * Signs a host's request, for its name and its one address, as server and as client: etcd's gateway needs both.
  * @throws OdooPgError refused for a request in another name
  */
 export async function signRequest(files: HostFiles, request: string, host: Host): Promise<string> {
@@ -69,7 +69,7 @@ export async function signRequest(files: HostFiles, request: string, host: Host)
     [
       `subjectAltName=${address},DNS:${host.name.replaceAll("_", "-")}`,
       "extendedKeyUsage=serverAuth,clientAuth",
-      // By them Python 3.13, which Patroni runs on, finds the way to the authority.
+      // Python 3.13, which Patroni runs on, needs these key identifiers to verify the chain.
       "subjectKeyIdentifier=hash",
       "authorityKeyIdentifier=keyid",
     ],
@@ -82,7 +82,7 @@ export async function signRequest(files: HostFiles, request: string, host: Host)
   });
 }
 
-/** How a joining host recognises the authority. */
+/** SHA-256 of the authority's certificate, by which a joining host recognises it. */
 export function pinOf(authority: string): string {
   return createHash("sha256").update(new X509Certificate(authority).raw).digest("hex");
 }
@@ -102,18 +102,18 @@ export function noteOf(certificate: string): NotedCertificate {
   return { serial: plainSerial(new X509Certificate(certificate).serialNumber), until: endOf(certificate) };
 }
 
-/** Begins the line that says, after the list, which serial numbers are in it. */
+/** Begins the line after the list that names the serial numbers in it. */
 const SERIALS = "# ";
 
-/** Which serial numbers are in a list as it was written. */
+/** The serial numbers in a list that `writeRevocations` wrote. */
 export function serialsIn(list: string): string[] {
   const line = list.split("\n").findLast((text) => text.startsWith(SERIALS));
   return (line?.slice(SERIALS.length) ?? "").split(" ").filter((serial) => serial !== "");
 }
 
 /**
- * Writes the list of certificates that are taken from nobody any more, where it says something else. On a host without the
- * authority's key it is signed by the host itself: etcd looks at the serial numbers alone, and nothing else there reads it.
+ * Writes the list of revoked certificates, where it differs. On a host without the authority's key the host itself signs it:
+ * etcd checks the serial numbers alone, and nothing else there reads it.
  * Source: etcd 3.5, client/pkg/transport/listener_tls.go, checkCRL
  * @returns whether it was written
  * @throws OdooPgError program_missing, command_failed

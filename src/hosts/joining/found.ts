@@ -1,7 +1,10 @@
-import { agentReport } from "../../agent/ask.ts";
-import { ensureAgent, type AgentStart } from "../../agent/client.ts";
-import { isAddress } from "../../config/addresses.ts";
-import { nodeLayoutOf } from "../../config/layout.ts";
+import { agentReport } from "../../agent/control/ask.ts";
+import { ensureAgent, type AgentStart } from "../../agent/control/client.ts";
+import { isAddress } from "../../config/values/addresses.ts";
+import { archivePlaceOf } from "../../archive/place.ts";
+import { readArchive } from "../../archive/record.ts";
+import { nodeLayoutOf, type Layout } from "../../config/layout.ts";
+import type { Config } from "../../config/schema.ts";
 import { OdooPgError } from "../../errors.ts";
 import { newHandle } from "../../members/runtime.ts";
 import type { NodeHandle } from "../../members/node-handle.ts";
@@ -14,7 +17,13 @@ import { letRewind, runningSettings } from "../../postgres/sql/operations.ts";
 import { quoteSetting } from "../../postgres/sql/quoting.ts";
 import type { Progress } from "../../progress.ts";
 import { lockHolder } from "../../store/lock.ts";
-import { readApplied, readState, type Applied, type ClusterState } from "../../store/state.ts";
+import {
+  readApplied,
+  readState,
+  recordedPrimary,
+  type Applied,
+  type ClusterState,
+} from "../../store/state.ts";
 import { pause, waitUntil } from "../../system/clock.ts";
 import {
   ensureDirectory,
@@ -32,7 +41,8 @@ import path from "node:path";
 import * as z from "zod";
 import { hostsStatus } from "../ask-agent.ts";
 import { ensureHostAuthorities, newRequest, signRequest } from "./authority.ts";
-import { unfitForHosts } from "../decisions/configure.ts";
+import { commandOf } from "../archiving/decide.ts";
+import { unfitForHosts } from "../decisions/settings/configure.ts";
 import { hostFiles } from "../documents/files.ts";
 import { settingsFileOf, writeOwnFiles, type OwnFilesInput } from "../render/own-files.ts";
 import { findEtcd, findPatroni, requireEtcdModule } from "../programs/programs.ts";
@@ -64,12 +74,12 @@ export interface FoundInput {
 /** Milliseconds for Patroni to take the running server over. */
 const ADOPT_TIMEOUT = 90_000;
 
-/** Milliseconds after which HAProxy leads no reads to replicas that no agent vouches for. */
+/** Milliseconds after which HAProxy sends no reads to replicas for which no agent vouches. */
 const UNVOUCHED = 2000;
 
 /**
- * Makes the running cluster of this host the first of several: etcd and Patroni are started beside the server, which
- * goes on, with all its sessions. May be cut off anywhere and run again.
+ * Makes this host, with its running cluster, the first of several: etcd and Patroni are started beside the server, which
+ * keeps running with all its sessions. May be interrupted anywhere and run again.
  * @throws OdooPgError refused, program_missing, port_in_use, not_running, timed_out
  */
 export async function foundCluster(input: FoundInput, progress: Progress): Promise<void> {
@@ -92,7 +102,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
     async () => {
       const status = await hostsStatus(layout, 2000);
       const own = status?.hosts.find(({ name }) => name === record.name)?.report;
-      // Before that, the endpoints go to the server all the same.
+      // Until then the endpoints send sessions to the server all the same.
       const isTaken = status?.store.answers === true && !status.failover.obstacles.includes("no_primary");
       return isTaken && status.primary === record.name && own?.patroni?.running === true;
     },
@@ -105,7 +115,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
   );
 }
 
-/** Everything that can be refused is refused here; nothing that runs is touched. */
+/** Refuses everything that can be refused, before anything that runs is changed. */
 async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   const { start, address, name } = input;
   const { layout, owner, searchPath } = start;
@@ -127,7 +137,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   const [patroni] = await Promise.all([findPatroni(tools), findEtcd(tools)]);
   await requireEtcdModule(patroni, tools);
   await requireFreePorts(address);
-  const node = applied.config.nodes.find((candidate) => candidate.name === state.primary);
+  const node = recordedPrimary(applied.config.nodes, state);
   if (!node) throw new OdooPgError("primary_unreachable", { message: "The primary is not on this host." });
   const primary = newHandle(layout, node);
   const settings = await seeSettings(primary, address);
@@ -157,7 +167,7 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   await keepFileConfig(layout, applied.config);
   const etcd: EtcdStart = { state: "new", members: { [name]: peerUrlOf({ address }) } };
   await writeFileAtomic(files.etcdStart, `${JSON.stringify(etcd)}\n`);
-  // It makes the host one of several: last of all.
+  // Last of all, as this file makes the host one of several.
   await writeHostRecord(layout, {
     format: 1,
     cluster: document.cluster,
@@ -221,7 +231,7 @@ export async function requireFreePorts(address: string, more: readonly number[] 
   }
 }
 
-/** What the server runs with, where that must be the same on every host. @throws OdooPgError refused */
+/** The running values of the settings that must be the same on every host. @throws OdooPgError refused */
 async function seeSettings(primary: NodeHandle, address: string): Promise<Record<string, string>> {
   const running = await primary.use(
     async (session) => await runningSettings(session, [...SHARED_SETTINGS, "listen_addresses"]),
@@ -242,7 +252,23 @@ async function seeSettings(primary: NodeHandle, address: string): Promise<Record
   );
 }
 
-/** The agent of one host leaves, replicas on this host end, and the server reads its configuration from where Patroni will write it. */
+/** By what the server of a host has archived so far; undefined where it does not. */
+async function keptCommand(config: Config, layout: Layout, node: string): Promise<string | undefined> {
+  const { archiving: record } = await readArchive(layout);
+  const { enabled } = config.backup.any_second;
+  return commandOf({
+    enabled,
+    program: record?.program,
+    record,
+    place: archivePlaceOf(config, layout),
+    node,
+  });
+}
+
+/**
+ * Ends the agent of one host and the replicas on this host; the server then reads its configuration where Patroni
+ * writes it.
+ */
 async function handOver(
   { start, machine }: FoundInput,
   record: HostRecord,
@@ -268,7 +294,7 @@ async function handOver(
   const running: typeof others = [];
   for (const replica of others)
     if (await findPostmaster(nodeLayoutOf(layout, replica).dataDir)) running.push(replica);
-  // While a replica is read from, commits wait for it.
+  // Commits wait for a replica as long as it serves reads.
   if (running.length) await pause(UNVOUCHED);
   // No commit waits for a replica that is about to end.
   const released = await writeFileIfChanged(files.synchronousFile, renderSynchronous(waits, []), readable);
@@ -290,6 +316,8 @@ async function handOver(
     fileConfig,
     installation,
     refused: [],
+    // What is written meanwhile goes into the repository as before.
+    archiveCommand: await keptCommand(fileConfig, layout, own.name),
   };
   await writeOwnFiles(input);
   const ha = hostFiles(layout);

@@ -11,6 +11,7 @@ import { Mutex } from "../../system/mutex.ts";
 import { reaches } from "../../system/network/network.ts";
 import type { TlsQuestion } from "../../system/network/mutual-tls.ts";
 import { OdooPgError, toOdooPgError } from "../../errors.ts";
+import { printNext } from "../../next-step.ts";
 import { hostOrderSchema, type HostOrder } from "../documents/orders.ts";
 import { CERTIFICATE_LIFE, noteOf, pinOf, signRequest } from "./authority.ts";
 import { hostFiles } from "../documents/files.ts";
@@ -22,13 +23,20 @@ import {
   type JoinGrant,
   type JoinRequest,
 } from "./joining.ts";
-import { isToBeRenewed } from "../decisions/certificate.ts";
-import { withCertificate, withRevoked } from "../decisions/revocation.ts";
-import { hasManyOfLate, type SeenCertificates } from "../decisions/seen.ts";
+import { isToBeRenewed } from "../decisions/certificates/certificate.ts";
+import { withCertificate, withRevoked } from "../decisions/certificates/revocation.ts";
+import { hasManyOfLate, type SeenCertificates } from "../decisions/certificates/seen.ts";
 import { changeDocument } from "../documents/change.ts";
 import { forGuests } from "../documents/host-config.ts";
-import { newHostId, type ClusterDocument, type Host, type HostRecord } from "../documents/record.ts";
+import {
+  newHostId,
+  plainSerial,
+  type ClusterDocument,
+  type Host,
+  type HostRecord,
+} from "../documents/record.ts";
 import type { HostReport } from "../documents/report.ts";
+import type { Listed } from "../documents/removal.ts";
 import { AGENT_PORT, API_PORT, PEER_PORT } from "../documents/places.ts";
 import { newToken, showInvitation, takeToken } from "./tokens.ts";
 
@@ -38,24 +46,24 @@ const keptTokens = z
 
 const renewalSchema = z.object({ request: z.string() });
 
-/** Milliseconds by which the clock of a host that asks for another certificate may be ahead. */
+/** Milliseconds by which the clock of a host that renews its certificate may be ahead. */
 const CLOCKS_DIFFER = 24 * 3_600_000;
 
 /** Milliseconds for one port of a new host to answer. */
 const PORT_TIMEOUT = 1500;
 
-/** Wrong tokens that are answered per minute: guessing gets nowhere with 128 bits anyway. */
+/** Wrong tokens that are answered per minute; with 128 bits guessing is hopeless anyway. */
 const MOST_WRONG = 20;
 
-/** What this host knows of certificates by itself. */
+/** This host's own knowledge of certificates, apart from the store's. */
 export interface CertificatesKnown {
-  /** Which of them hosts were ever seen with. */
+  /** All certificates that hosts were seen with. */
   readonly seen: SeenCertificates;
-  /** Takes up one that was signed here. */
+  /** Records one that was signed here. */
   readonly signed: (host: Host, certificate: string) => Promise<void>;
-  /** Revokes those of a host here, before anybody else knows of it. @param from milliseconds since the epoch */
-  readonly revoke: (name: string, from: number) => Promise<void>;
-  /** A document as a new host is told it. */
+  /** Revokes a host's certificates on this host, before any other one does. @param from milliseconds since the epoch @param by the host on which it was ordered */
+  readonly revoke: (name: string, from: number, by: string) => Promise<void>;
+  /** The document as a new host is given it. */
   readonly told: (document: ClusterDocument) => ClusterDocument;
 }
 
@@ -66,27 +74,30 @@ export interface JoinServerParts {
   readonly etcd: Etcd;
   readonly report: () => Promise<HostReport>;
   readonly order: (order: HostOrder) => Promise<{ readonly done: string; readonly changed: boolean }>;
-  /** What a host with endpoints alone is told, which says how it is itself. */
+  /** The view for a host with endpoints alone, which sends its own report. */
   readonly view: (guest: string, report: string) => Promise<object>;
   readonly storeAnswers: () => boolean;
-  /** Whether the store has just said that this host is one of the cluster's: others are told by that who is none. */
+  /**
+   * Whether the store has just confirmed that this host belongs to the cluster: only then can it tell others who does
+   * not.
+   */
   readonly isSure: () => boolean;
   readonly document: () => ClusterDocument;
   readonly certificates: CertificatesKnown;
 }
 
-/** What the agent of a host answers to those of other hosts, and to whoever wants to join. */
+/** The answers of a host's agent to agents of other hosts, and to hosts that want to join. */
 export class JoinServer {
   readonly #parts: JoinServerParts;
   #wrong: number[] = [];
-  /** Of two that come at once with one token, the second finds it used. */
+  /** One at a time: of two hosts with the same token the second finds it used. */
   readonly #turns = new Mutex();
 
   constructor(parts: JoinServerParts) {
     this.#parts = parts;
   }
 
-  /** A new token, as `join` takes it. It is good for an hour and one host. */
+  /** A new token, as `join` takes it: valid for an hour and for one host. */
   async invite(endpointsOnly: boolean): Promise<string> {
     return await this.#turns.run(async () => await this.#invite(endpointsOnly));
   }
@@ -123,19 +134,31 @@ export class JoinServer {
     if (method === "POST" && target === "/view" && guest !== undefined)
       return { status: 200, body: await this.#parts.view(guest, body) };
     if (method === "POST" && target === "/renew") return await this.#renew(body, peer ?? guest, certificate);
-    // Also for one that was removed, which hears nothing of it from the store.
+    // A removed host is answered too: the store does not tell it that it was removed.
     if (method === "GET" && target === "/listed" && certificate !== undefined)
-      return { status: 200, body: { listed: (peer ?? guest) !== undefined, sure: this.#parts.isSure() } };
-    // Everything else is only for hosts of the cluster.
+      return { status: 200, body: this.#listed(peer ?? guest, certificate) };
+    // All other paths are for hosts of the cluster alone.
     if (peer === undefined) return { status: 403, body: { error: "not a host of this cluster" } };
     if (method === "GET" && target === "/report") return { status: 200, body: await this.#parts.report() };
     if (method === "POST" && target === "/order") return { status: 200, body: await this.#order(body) };
     return { status: 404, body: { error: "no such question" } };
   }
 
+  /** Whether it is a host of the cluster; and of one that is none, who revoked its certificate, and when. */
+  #listed(asker: string | undefined, { serialNumber }: X509Certificate): Listed {
+    const serial = plainSerial(serialNumber);
+    const { revoked } = this.#parts.document();
+    const removal = revoked.find((one) => one.serial === serial);
+    return {
+      listed: asker !== undefined,
+      sure: this.#parts.isSure(),
+      ...(removal ? { removal: { at: removal.from, by: removal.by ?? null } } : {}),
+    };
+  }
+
   /**
-   * Another certificate for a host of the cluster, of the same kind as it shows, and for the same address: the document
-   * alone, which the servers' user of any host may write, gives nobody the address of another one.
+   * Renews the certificate of a host, of the same kind and for the same address as the one that it shows. The document does
+   * not decide that: the servers' user of any host can write into it.
    */
   async #renew(
     body: string,
@@ -147,14 +170,14 @@ export class JoinServer {
     if (!host || !parsed.ok) return { status: 403, body: { error: "not a host of this cluster" } };
     if (shown?.checkIP(host.address) === undefined)
       return { status: 403, body: { error: `its certificate is not for ${host.address}` } };
-    // Each one that is signed is to be remembered until it ends.
+    // Each signed certificate has to be remembered until it expires, so their number is bounded.
     if (!isToBeRenewed(Date.parse(shown.validTo) - CLOCKS_DIFFER, now()))
       return { status: 409, body: { error: "its certificate is good for long still" } };
     const { layout, etcd, certificates } = this.#parts;
     if (hasManyOfLate(certificates.seen, host.name, now(), CERTIFICATE_LIFE))
       return { status: 429, body: { error: "it was given many certificates of late" } };
     const certificate = await signRequest(hostFiles(layout), parsed.value.request, host);
-    // First: what nobody knows of would not be revoked.
+    // Recorded first: a certificate that nobody knows could not be revoked.
     await changeDocument(etcd, this.#parts.document().cluster, (document) =>
       withCertificate(document, host.name, noteOf(certificate)),
     );
@@ -214,9 +237,17 @@ export class JoinServer {
       storeAnswers: this.#parts.storeAnswers(),
       unreachable: await this.#unreachable(request, document.port),
     });
-    // The token stays valid: the reason for the refusal can be fixed.
+    // The token stays valid, as the reason for the refusal can be fixed.
     if (refusal) return { status: 409, body: refusal };
-    const grant = await this.#grant(request, document);
+    let grant: JoinGrant;
+    try {
+      grant = await this.#grant(request, document);
+    } catch (error) {
+      if (!(error instanceof OdooPgError)) throw error;
+      // The token stays valid here, too.
+      const next = error.next === undefined ? undefined : printNext(error.next);
+      return refuse(error.message.replace(/\.$/, ""), next);
+    }
     await writeFileAtomic(hostFiles(this.#parts.layout).tokens, JSON.stringify(left));
     return { status: 200, body: grant };
   }
@@ -226,7 +257,7 @@ export class JoinServer {
     return kept?.ok === true ? kept.value : [];
   }
 
-  /** Ports of a new host from which no answer comes, be it a refusal: something between the two drops it. */
+  /** Ports of a new host from which not even a refusal comes: something in between drops the connections. */
   async #unreachable({ address, role }: JoinRequest, port: number): Promise<number[]> {
     if (role === "endpoints") return [];
     const ports = [AGENT_PORT, CLIENT_PORT, PEER_PORT, ...(role === "database" ? [API_PORT, port] : [])];
@@ -275,11 +306,12 @@ export class JoinServer {
   async #enter(host: ClusterDocument["hosts"][number], known: ClusterDocument): Promise<ClusterDocument> {
     const { etcd, certificates } = this.#parts;
     const from = now();
-    // Of one that had the name no certificate is taken any more.
-    if (known.hosts.some(({ name }) => name === host.name)) await certificates.revoke(host.name, from);
+    const by = this.#parts.record.name;
+    // Certificates of a former host of this name are revoked.
+    if (known.hosts.some(({ name }) => name === host.name)) await certificates.revoke(host.name, from, by);
     const { seen } = certificates;
     return await changeDocument(etcd, known.cluster, (document) =>
-      withHost(withRevoked(document, { name: host.name, from, seen }, from), host),
+      withHost(withRevoked(document, { name: host.name, from, by, seen }, from), host),
     );
   }
 }

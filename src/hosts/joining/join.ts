@@ -1,5 +1,6 @@
-import { ensureAgent, type AgentStart } from "../../agent/client.ts";
+import { ensureAgent, type AgentStart } from "../../agent/control/client.ts";
 import path from "node:path";
+import { findPgbackrest } from "../../archive/program.ts";
 import { OdooPgError } from "../../errors.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
@@ -34,7 +35,7 @@ import type { Invitation } from "./tokens.ts";
 const GREETING_TIMEOUT = 10_000;
 const JOIN_TIMEOUT = 60_000;
 
-/** Milliseconds for a host without a database to be a part of it; a copy takes as long as it takes. */
+/** Milliseconds for a host without a database to become ready. A base backup has no timeout. */
 const SETTLE_TIMEOUT = 90_000;
 const COPY_TIMEOUT = 7 * 24 * 3_600_000;
 
@@ -48,8 +49,8 @@ export interface JoinInput {
 }
 
 /**
- * Makes this host one of a cluster's. May be cut off anywhere: once it has its certificate the token is used up, and the
- * same command goes on without it.
+ * Makes this host one of a cluster. May be interrupted anywhere and run again: once it has its certificate, the same command
+ * goes on although the token is used up.
  * @throws OdooPgError refused, program_missing, port_in_use, timed_out
  */
 export async function joinCluster(input: JoinInput, progress: Progress): Promise<void> {
@@ -78,7 +79,7 @@ export async function joinCluster(input: JoinInput, progress: Progress): Promise
   );
 }
 
-/** Whether a host does what it joined for, and votes are as they should be. */
+/** Whether a host does its part, and the votes are as they should be. */
 function isSettled(status: HostsStatus, name: string, role: HostRole): boolean {
   const own = status.hosts.find((host) => host.name === name)?.report;
   if (!own?.sees_store) return false;
@@ -112,6 +113,8 @@ async function enter(input: JoinInput, progress: Progress): Promise<void> {
   ]);
   const installation =
     role === "database" ? await findInstallation({ version: greeting.major }, tools) : undefined;
+  // Its own file has it so: without it this host would be no copy of the repository, and archive nothing as the primary's.
+  if (installation && start.config.backup.any_second.enabled) await findPgbackrest(installation.major, tools);
   await requireFreePorts(address, role === "database" ? [greeting.port] : []);
   progress.step(name, `join ${greeting.cluster}`);
   await prepareStateDirectory(layout, owner);
@@ -129,7 +132,7 @@ async function enter(input: JoinInput, progress: Progress): Promise<void> {
   await keep(input, grant);
 }
 
-/** Who is asked, known by the pin that came with the token. @throws OdooPgError refused */
+/** Asks the inviting host for its authority, and verifies that by the token's pin. @throws OdooPgError refused */
 async function greet({ host, port, pin }: Invitation): Promise<Greeting> {
   const safe = "Nothing was changed, and the token was given to nobody.";
   const answer = await askTls({
@@ -189,7 +192,7 @@ async function ask(
   });
 }
 
-/** Stores what was granted; this host's own record comes last. */
+/** Stores what was granted; this host's own record last, as it makes the host one of several. */
 async function keep({ start, address, name, role }: JoinInput, grant: JoinGrant): Promise<void> {
   const { layout, owner } = start;
   const files = hostFiles(layout);

@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { isAddress } from "../../config/addresses.ts";
+import { isAddress } from "../../config/values/addresses.ts";
 import {
   documentSchema,
   HOST_NAME,
@@ -8,10 +8,10 @@ import {
   type Host,
 } from "../documents/record.ts";
 
-/** Milliseconds that the clocks of two hosts may be apart. */
+/** Milliseconds by which the clocks of two hosts may differ. */
 const MOST_APART = 1000;
 
-/** What a new host says of itself. */
+/** A new host's request to join. */
 export const joinRequestSchema = z.object({
   secret: z.string(),
   name: z.string(),
@@ -26,7 +26,7 @@ export const joinRequestSchema = z.object({
 });
 export type JoinRequest = z.output<typeof joinRequestSchema>;
 
-/** What it is given. Secrets of the database are only for hosts that have one. */
+/** The answer to it. Only hosts with a database get its secrets. */
 export const joinGrantSchema = z.object({
   document: documentSchema,
   certificate: z.string(),
@@ -61,7 +61,7 @@ export const joinAnswerSchema = z.union([
   z.object({ refused: z.string(), next: z.string().optional() }),
 ]);
 
-/** What anyone who asks before joining is told. It is checked against the token's pin before anything else is said. */
+/** The first answer, which anybody gets. The new host checks it against the token's pin before it sends anything else. */
 export const greetingSchema = z.object({
   authority: z.string(),
   cluster: z.string(),
@@ -75,11 +75,11 @@ export interface JoinFacts {
   /** Milliseconds since the epoch, when the request came. */
   readonly now: number;
   readonly storeAnswers: boolean;
-  /** Ports of the new host that this one does not reach. */
+  /** Ports of the new host that this one cannot reach. */
   readonly unreachable: readonly number[];
 }
 
-/** Why a host may not join, with what is to be done; undefined where it may. Pure. */
+/** Why a host may not join, with the next step; undefined where it may. Pure. */
 export function joinRefusal(
   request: Omit<JoinRequest, "secret" | "request">,
   { document, now, storeAnswers, unreachable }: JoinFacts,
@@ -128,8 +128,8 @@ function isSame(a: Host, b: Host): boolean {
 }
 
 /**
- * The document with one more host. One that is already in it keeps its place and gets the new mark: whichever machine
- * joined last counts.
+ * The document with a host added. A host of the same name keeps its place and gets the new `id`: the machine that joined last
+ * counts.
  */
 export function withHost(document: ClusterDocument, host: Host): ClusterDocument {
   const isIn = document.hosts.some(({ name }) => name === host.name);

@@ -1,18 +1,18 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 
-/** Milliseconds for which a token is good. */
+/** Milliseconds for which a token is valid. */
 export const TOKEN_LIFE = 3_600_000;
 
-/** A token that was given out: not the token itself, but what identifies it. */
+/** A token that was issued: its hash, not the token itself. */
 export interface KeptToken {
   readonly hash: string;
   /** Milliseconds since the epoch. */
   readonly until: number;
-  /** Whether it lets in a host with endpoints alone, and no other: such a host must get no more by it. */
+  /** Whether it lets in only a host with endpoints alone. */
   readonly endpoints_only: boolean;
 }
 
-/** What a new host is told: where to ask, the secret that lets it in once, and how it recognises whom it asks. */
+/** The contents of a token: where to ask, the secret that lets a host in once, and how it recognises the other side. */
 export interface Invitation {
   readonly host: string;
   readonly port: number;
@@ -34,7 +34,7 @@ export function newToken(
   return { secret, kept: { hash: hashOf(secret), until: now + TOKEN_LIFE, endpoints_only: endpointsOnly } };
 }
 
-/** A token, and those that are left when it is used; undefined where it is none of them, or its time is over. */
+/** The record of a token, and the others; undefined where it is none of them, or has expired. */
 export function takeToken(
   tokens: readonly KeptToken[],
   secret: string,
@@ -52,7 +52,7 @@ export function showInvitation({ host, port, secret, pin }: Invitation): string 
   return `${address}:${port}#${secret}.${Buffer.from(pin, "hex").toString("base64url")}`;
 }
 
-/** What such a text says; undefined where it is not one. */
+/** The contents of such a text; undefined where it is none. */
 export function readInvitation(text: string): Invitation | undefined {
   const found = /^(?:\[([0-9a-fA-F:]+)\]|([^:#\s]+)):(\d{1,5})#([\w-]{22})\.([\w-]{43})$/.exec(text.trim());
   if (!found) return undefined;

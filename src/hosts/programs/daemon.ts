@@ -13,15 +13,15 @@ import {
 
 const recordSchema = z.object({ pid: z.int().positive(), identity: z.string() });
 
-/** Milliseconds within which a program that cannot run ends by itself. */
+/** Milliseconds within which a program that cannot run ends by itself, so that its start counts as failed. */
 const SETTLE = 700;
 
-/** A program that outlives the agent: the next one knows it again by what was recorded of its process. */
+/** A program that outlives the agent: the next agent recognises it by the recorded process. */
 export class Daemon {
   readonly #file: string;
   #pid: number | undefined;
 
-  /** @param file keeps which process was started */
+  /** @param file records which process was started */
   constructor(file: string) {
     this.#file = file;
   }
@@ -71,7 +71,7 @@ export class Daemon {
     if (pid === undefined) return [];
     if (timeout > 0) {
       sendSignal(pid, "SIGTERM");
-      // One that was stopped takes no signal but this.
+      // A stopped process (SIGSTOP) takes SIGTERM only after this.
       sendSignal(pid, "SIGCONT");
     }
     const ended = timeout > 0 && (await waitForEnd(pid, timeout));

@@ -13,7 +13,7 @@ const startSchema = z.object({
   members: z.record(z.string(), z.string()),
 });
 
-/** Milliseconds for a member that was made the only one to answer. */
+/** Milliseconds for etcd to answer after it was made the only member. */
 const FORCE_TIMEOUT = 60_000;
 
 /** This host's member of the store. */
@@ -34,7 +34,7 @@ export class EtcdService extends HostProgram {
     });
   }
 
-  /** How this host's member came to be; undefined where it has none. */
+  /** How this host's member is started; undefined where it has none. */
   async startedAs(): Promise<EtcdStart | undefined> {
     this.#start ??= await readJsonFile(this.parts.files.etcdStart, startSchema, {
       code: "state_dir_unusable",
@@ -44,22 +44,25 @@ export class EtcdService extends HostProgram {
     return this.#start;
   }
 
-  /** Gives this host a member, from the next look on. What is left of one before is put aside: it was removed for good. */
+  /**
+   * Gives this host a member, from the next check on. A former member's data is put aside: that one was removed for
+   * good.
+   */
   async become(start: EtcdStart): Promise<void> {
     if ((await this.startedAs()) === undefined) await this.#clear();
     await writeFileAtomic(this.parts.files.etcdStart, `${JSON.stringify(start)}\n`);
     this.#start = start;
   }
 
-  /** Ends this host's member, which the others have removed. */
+  /** Ends this host's member after the others have removed it, and puts its data aside. */
   async retire(): Promise<void> {
-    // First: supervision must not start it again.
+    // First, so that supervision does not start it again.
     await removeFile(this.parts.files.etcdStart);
     this.#start = undefined;
     await this.#clear();
   }
 
-  /** Whether something is left of a member whose end was cut off. */
+  /** Whether something is left of a member whose end was interrupted. */
   async isLeft(): Promise<boolean> {
     return (await this.startedAs()) === undefined && (await kindOf(this.parts.files.etcdDir)) !== undefined;
   }
@@ -76,7 +79,7 @@ export class EtcdService extends HostProgram {
   }
 
   /**
-   * Makes this member the only one, with the data that it has: etcd forgets all others, and is then started as ever.
+   * Makes this member the only one, with its data: etcd forgets all others, and is then started in the ordinary way.
    * Source: etcd 3.5, "Disaster recovery": --force-new-cluster
    * @throws OdooPgError command_failed, timed_out
    */
@@ -113,8 +116,9 @@ export class EtcdService extends HostProgram {
   }
 
   /**
-   * Ends all its connections: it reads the list when somebody connects. All that it has said is on the disk. One that ends in
-   * good order answers with errors that Patroni takes for the loss of its lock; one that is gone, for a store that is away.
+   * Ends all its connections by killing it, as it checks the list of revoked certificates only when a client connects. What
+   * it has acknowledged is on the disk. It is not stopped in good order: its last answers would be errors that Patroni takes
+   * for the loss of its lock, while a member that is gone is only a store that does not answer.
    * @throws OdooPgError command_failed
    */
   async startAgain(): Promise<void> {

@@ -14,7 +14,7 @@ import type { HaProgram } from "./programs.ts";
 /** Milliseconds for an answer. */
 const ANSWER_TIMEOUT = 2000;
 
-/** What a program of several hosts is started with. */
+/** How a program of several hosts is started. */
 export interface ProgramParts {
   readonly files: HostFiles;
   readonly record: HostRecord;
@@ -23,24 +23,24 @@ export interface ProgramParts {
   readonly owner: Owner | undefined;
 }
 
-/** How one such program differs from the next. */
+/** What is particular to one such program. */
 export interface ProgramTraits {
   readonly name: string;
-  /** Keeps which process was started. */
+  /** Records which process was started. */
   readonly processFile: string;
   readonly logFile: string;
-  /** Keeps which certificates were revoked when it was started. */
+  /** Records which certificates were revoked when it was started. */
   readonly revokedFile: string;
-  /** Where it answers on the host's own address, and what it is asked there. */
+  /** Its port on the host's own address, and the path that is asked there. */
   readonly port: number;
   readonly question: { readonly method: "GET" | "POST"; readonly path: string; readonly body?: unknown };
   /** Milliseconds to end in good order. */
   readonly stopTimeout: number;
-  /** What is safe when it does not start. */
+  /** A sentence for the error when it does not start: what is safe. */
   readonly safe: string;
 }
 
-/** etcd or Patroni: kept running by the agent, which it outlives, and asked over TLS whether it lives. */
+/** etcd or Patroni: the agent keeps it running, and asks it over TLS whether it lives. It outlives the agent. */
 export abstract class HostProgram implements Service {
   readonly name: string;
   readonly hold = new Hold();
@@ -59,10 +59,10 @@ export abstract class HostProgram implements Service {
   /** Whether it is to run here. */
   protected abstract isWanted(): Promise<boolean>;
 
-  /** Makes what it needs. @returns its arguments */
+  /** Prepares its files. @returns its arguments */
   protected abstract prepare(): Promise<readonly string[]>;
 
-  /** What it finds in its environment besides. */
+  /** Further variables of its environment. */
   protected get environment(): Readonly<Record<string, string>> {
     return {};
   }
@@ -73,7 +73,7 @@ export abstract class HostProgram implements Service {
     return this.parts.program.version;
   }
 
-  /** What it answered when supervision last asked: a report must wait for nobody. */
+  /** Its last answer to supervision, so that a report need not wait. */
   get lastAnswer(): Answer {
     return this.#lastAnswer;
   }
@@ -87,7 +87,7 @@ export abstract class HostProgram implements Service {
     const { name, logFile, safe, revokedFile } = this.#traits;
     const { program, owner, files } = this.parts;
     const args = await this.prepare();
-    // Before it reads the list itself: what comes between is revoked once more, rather than not at all.
+    // Recorded before it reads the list: a certificate revoked in between is then handled twice, rather than not at all.
     await writeFileAtomic(revokedFile, serialsIn((await readTextIfAny(files.revocations)) ?? "").join(" "));
     const { environment } = this;
     if (await this.daemon.start(program.path, args, { owner, logFile, cwd: files.dir, environment })) return;
@@ -98,8 +98,8 @@ export abstract class HostProgram implements Service {
   }
 
   /**
-   * Which certificates were revoked since it was started: whoever was connected by one of them still is. By their serial
-   * numbers: files say nothing by when they were written.
+   * Serial numbers of certificates that were revoked since it was started: connections made with them still exist. Times of
+   * files would not tell.
    */
   async revokedSince(): Promise<readonly string[]> {
     if ((await this.daemon.pid()) === undefined) return [];
@@ -119,7 +119,7 @@ export abstract class HostProgram implements Service {
     return this.#lastAnswer;
   }
 
-  /** One whose port does not listen is not ready yet, such as etcd without a majority: ending it would fix nothing. */
+  /** `busy` where its port does not listen yet, as of etcd without a majority: ending it would fix nothing. */
   async #probe(): Promise<Answer> {
     if ((await this.daemon.pid()) === undefined) return "absent";
     const { port, question, logFile } = this.#traits;

@@ -2,27 +2,27 @@ import path from "node:path";
 import type { Answer } from "../../services/service.ts";
 import { pause } from "../../system/clock.ts";
 import { ensureDirectory, writeFileIfChanged } from "../../system/files/files.ts";
-import { Overtaken, type Leading } from "../decisions/overtaken.ts";
+import { Overtaken, type Leading } from "../decisions/primary/overtaken.ts";
 import { API_PORT } from "../documents/places.ts";
 import { renderRevocationCheck } from "../render/revocation-check.ts";
 import { HostProgram, type ProgramParts } from "./host-program.ts";
 
-/** Milliseconds for its threads to tell where they are. */
+/** Milliseconds for its threads to write where they are. */
 const TELLING = 300;
 
-/** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives it where it is killed. */
+/** The Patroni of this host. Only it starts and stops the host's PostgreSQL, which outlives a killed Patroni. */
 export class PatroniService extends HostProgram {
   readonly #mayRun: () => Promise<boolean>;
   readonly #whoLeads: () => Leading;
   readonly #overtaken = new Overtaken();
-  /** It was started here, and did not answer yet. */
+  /** Whether it was started here and has not answered yet. */
   #isNew = false;
   /** As when it was last asked. */
   #hangs = false;
 
   /**
-   * @param mayRun whether there is a whole data directory for it, and its files are written
-   * @param whoLeads what was last seen of this host's server and of who leads
+   * @param mayRun whether it has a complete data directory, and its files are written
+   * @param whoLeads the newest observation of this host's server and of the leader
    */
   constructor(parts: ProgramParts, mayRun: () => Promise<boolean>, whoLeads: () => Leading) {
     super(parts, {
@@ -68,7 +68,7 @@ export class PatroniService extends HostProgram {
     await this.daemon.signal("SIGHUP");
   }
 
-  /** One that hangs tells first where, into patroni.start.log: else nobody could find out afterwards. */
+  /** Before a hung Patroni is ended, it writes where it hangs into patroni.start.log: else nobody could find out. */
   override async stop(mode: "fast" | "immediate"): Promise<readonly number[]> {
     if (mode === "immediate" && this.#hangs) {
       await this.daemon.signal("SIGUSR2");
@@ -86,10 +86,10 @@ export class PatroniService extends HostProgram {
   async #answer(): Promise<Answer> {
     const answer = await super.probe();
     if (answer !== "answers") return answer;
-    // Of a replica that ran already it takes the settings that run, not those of its file, until it reads that again.
+    // Of a replica that ran already it uses the running settings, not those of its file, until it reads the file again.
     if (this.#isNew) await this.reload();
     this.#isNew = false;
-    // Its API answers by a thread of its own, also where what demotes its server hangs.
+    // Its API has a thread of its own, and answers even while the thread that demotes the server hangs.
     return this.#overtaken.lasts(this.#whoLeads()) ? "silent" : answer;
   }
 }

@@ -75,12 +75,12 @@ export async function findPatroni(machine: { searchPath: string; install: Instal
   return await find(PATRONI, machine);
 }
 
-/** A configuration by which Patroni says with which stores it can work, and ends: none is named. */
+/** A configuration that names no store: Patroni then lists those it can work with, and ends. */
 const WITHOUT_STORE = JSON.stringify({ scope: "odoo_pg", name: "odoo_pg" });
 
 /**
- * Debian's package is content with a module for another store (4.0.7-3 depends on any one of five), and would then end
- * at each start. One that does not say what it can is believed.
+ * Refuses a Patroni without the module for etcd: Debian's package (4.0.7-3) depends on any one of five modules, and without
+ * the right one Patroni ends at each start. A Patroni that does not list its modules is accepted.
  * Source: Patroni 4.0, patroni/dcs/__init__.py, get_dcs
  * @throws OdooPgError program_missing
  */

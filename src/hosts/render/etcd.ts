@@ -3,7 +3,7 @@ import type { HostFiles } from "../documents/files.ts";
 import { hostPort, peerUrlOf } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";
 
-/** How a member of the store came to be: the first of its kind, or one more of those that are named. */
+/** How a member of the store is started: as the first one, or beside the members that are named. */
 export interface EtcdStart {
   readonly state: "new" | "existing";
   /** Members by name and URL. */
@@ -13,13 +13,16 @@ export interface EtcdStart {
 /** Bytes that etcd's file may have. */
 export const ETCD_QUOTA = 256 * 1024 * 1024;
 
-/** How much history it keeps: nobody asks for any, and all of it is in memory. Patroni writes several times a second. */
+/** How much history etcd keeps: nobody reads it, and all of it is in memory. Patroni writes several times a second. */
 const ETCD_HISTORY = "10m";
 
-/** Changes after which those before are dropped from memory but for 5000: by etcd 3.5's default that takes 100,000, half a day. */
+/** Changes after which etcd drops all but 5000 earlier ones from memory; by etcd 3.5's default 100,000, half a day's. */
 const ETCD_CHANGES = 5000;
 
-/** The arguments of this host's etcd. Every connection, also between members, shows a certificate of the cluster's hosts. */
+/**
+ * The arguments of this host's etcd. Each connection, also between members, needs a certificate of the cluster's
+ * authority.
+ */
 export function etcdArguments(
   host: Pick<Host, "name" | "address">,
   cluster: string,

@@ -1,10 +1,10 @@
-import { forwardingAddress } from "../../config/addresses.ts";
+import { forwardingAddress } from "../../config/values/addresses.ts";
 import type { Config } from "../../config/schema.ts";
 import { nodeLayoutOf, type Layout, type NodeConfig, type NodeLayout } from "../../config/layout.ts";
 import { ensureAuthority, ensureNodeCertificate } from "../../postgres/certificates.ts";
 import { programOf, type Installation } from "../../postgres/installation.ts";
 import { renderHba, renderIdent, type NodeRenderInput } from "../../postgres/render.ts";
-import { BARRED_ROLE } from "../../postgres/sql/passing.ts";
+import { BARRED_ROLE } from "../../postgres/sql/access/passing.ts";
 import { readPassword } from "../../store/secrets.ts";
 import { readState, writeApplied, writeState } from "../../store/state.ts";
 import { now } from "../../system/clock.ts";
@@ -19,7 +19,7 @@ import {
   writeFileIfChanged,
   type Owner,
 } from "../../system/files/files.ts";
-import { makeFolder } from "../../system/files/folder.ts";
+import { makeFolder } from "../../system/files/held/by-path.ts";
 import type { Machine } from "../../system/machine.ts";
 import { hostFiles } from "../documents/files.ts";
 import { keepDocument, type ClusterDocument, type HostRecord } from "../documents/record.ts";
@@ -38,11 +38,13 @@ export interface OwnFilesInput {
   readonly fileConfig: Config | undefined;
   /** PostgreSQL of this host; undefined on a host without a database. */
   readonly installation: Installation | undefined;
-  /** Hosts that are not let replicate, for the time being. */
+  /** Hosts whose replication is refused for now. */
   readonly refused: readonly string[];
+  /** The command by which its server archives while it is the primary; undefined: nothing is archived. */
+  readonly archiveCommand: string | undefined;
 }
 
-/** Which files changed: what the server has to read again, and what Patroni has. */
+/** Whether files changed that the server, or Patroni, has to read again. */
 export interface Changed {
   readonly server: boolean;
   readonly patroni: boolean;
@@ -65,7 +67,7 @@ export function settingsFileOf(files: NodeLayout): string {
   return path.join(files.dir, "odoo-pg.conf");
 }
 
-/** From what the settings of this host's server are made. @param changed another configuration than the cluster's */
+/** The input of this host's server's settings. @param changed a configuration to use instead of the cluster's */
 export async function renderInput(
   input: OwnFilesInput,
   installation: Installation,
@@ -90,10 +92,11 @@ export async function renderInput(
     kept: document.settings,
     upstream: undefined,
     floor: {},
+    archiveCommand: input.archiveCommand,
   };
 }
 
-/** Writes what this host's programs read. Run again it writes nothing. Restarts nothing. */
+/** Writes the files that this host's programs read, where they differ. Restarts nothing. */
 export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
   const { layout, owner, machine, record, document, installation } = input;
   const ha = hostFiles(layout);
@@ -133,7 +136,7 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
     networks: config.networks,
     source: forwardingAddress(config.nodes, machine.hasLoopbackNetwork),
   });
-  // First: a network that holds the hosts too must not take their rights.
+  // First, so that a line for a network that contains the hosts does not come before their own.
   const hosts = hostRules(document, `postgres,+${BARRED_ROLE}`, input.refused);
   const users = renderIdent(["root", machine.userName, ...(owner?.name === undefined ? [] : [owner.name])]);
   const written = [
@@ -141,11 +144,11 @@ export async function writeOwnFiles(input: OwnFilesInput): Promise<Changed> {
     await writeFileIfChanged(files.hbaFile, `${hosts.join("\n")}\n${rules}`, readable),
     await writeFileIfChanged(files.identFile, users, readable),
   ];
-  // A Patroni that took over a server that ran already forgets where these are (4.0.7), and looks beside its own.
+  // A Patroni that took over a running server forgets the paths of these files (4.0.7), and searches beside its own.
   await leadLink(path.join(ha.postgresDir, "pg_hba.conf"), files.hbaFile);
   await leadLink(path.join(ha.postgresDir, "pg_ident.conf"), files.identFile);
   const kept = rewoundFolder(files.dataDir);
-  // Where the disk of the data is not mounted nothing is made in its place.
+  // Where the data's disk is not mounted, no directory is made in its place.
   if ((await kindOf(path.dirname(kept))) === "directory") await makeFolder(kept, 0o700, owner);
   await writeFileIfChanged(
     ha.rewind,

@@ -3,19 +3,32 @@ import type { Warning } from "../../model/warnings.ts";
 import type { OdooPgError } from "../../errors.ts";
 import { printCommand, printNext } from "../../next-step.ts";
 import { printableLine } from "../../printable.ts";
+import { sayAnySecond, sayTroubles } from "../decisions/any-second.ts";
 import { sayBackups } from "../decisions/backups.ts";
 import type { PageOrder } from "../decisions/page-order.ts";
 import type { HostsStatus } from "../documents/report.ts";
 import { isHeard } from "../decisions/heard.ts";
-import { HEADINGS, rowOf, sayFailover, sayFillingDisks, sayKeptAside, sayView } from "./sheet.ts";
+import {
+  HEADINGS,
+  rowOf,
+  sayFailover,
+  sayFillingDisks,
+  sayKeptAside,
+  sayRemoved,
+  sayStrange,
+  sayView,
+} from "./sheet.ts";
 
-/** Seconds after which a browser loads the page again, for who asks for that: a page that moves by itself is read badly. */
+/**
+ * Seconds after which a browser loads the page again with `?watch`; not by default, as a page that moves is hard to
+ * read.
+ */
 const AGAIN = 5;
 
 const STYLE =
   ":root{color-scheme:light dark}html{background:light-dark(#fff,#14191d);color:light-dark(#1a2024,#e6eaee)}a{color:light-dark(#0b57d0,#8ab4f8)}body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:light-dark(#22693f,#6fcf97)}.ill{color:light-dark(#b3261e,#ff8a80)}.note{color:light-dark(#4a5259,#aab4bc)}button{font:inherit;padding:.4rem 1rem}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
 
-/** The page has its few lines of style with it, runs nothing, and its forms go where it came from. */
+/** The page contains its own style, runs no script, and sends its forms only to its own server. */
 export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 const ESCAPES: Readonly<Record<string, string>> = {
@@ -26,12 +39,12 @@ const ESCAPES: Readonly<Record<string, string>> = {
   "'": "&#39;",
 };
 
-/** What hosts say of themselves is the word of others. */
+/** Text that other hosts report of themselves: escaped. */
 function text(words: string): string {
   return printableLine(words).replaceAll(/[&<>"']/g, (found) => ESCAPES[found] ?? "");
 }
 
-/** What came of the last order of a form. */
+/** The result of the last order by a form. */
 export interface LastOrder {
   readonly command: string;
   readonly by: string;
@@ -39,23 +52,23 @@ export interface LastOrder {
   readonly words: string;
 }
 
-/** Who is looking, and what the page can order. */
+/** The viewer of the page, and what the page can order. */
 export interface Desk {
   /** How odoo-pg is typed on this host, wherever one is. */
   readonly called: string;
-  /** Of an operator who has signed in; undefined for anyone who may do nothing. */
+  /** For an operator who has signed in; undefined for anyone who may only look. */
   readonly token: string | undefined;
   readonly offers: readonly PageOrder[];
-  /** What a link has asked for, and is to be confirmed. */
+  /** The order that a link asked for and that is to be confirmed. */
   readonly asked: PageOrder | undefined;
-  /** Why what was asked for is not done. */
+  /** Why the order was refused. */
   readonly refused?: OdooPgError | undefined;
   readonly last: LastOrder | undefined;
-  /** Whether the page is to be loaded again and again. */
+  /** Whether the browser loads the page again every few seconds. */
   readonly watching?: boolean;
 }
 
-/** What can be done with several hosts, and with which command of odoo-pg. */
+/** What can be done with several hosts, each with its command. */
 const COMMANDS: readonly (readonly [string, string])[] = [
   ["switchover", "another host becomes primary, as planned; on any host"],
   ["restart", "the servers are started again, one by one; on any host"],
@@ -65,7 +78,7 @@ const COMMANDS: readonly (readonly [string, string])[] = [
   ["down", "stops a host; on that host"],
 ];
 
-/** What someone is about to confirm. */
+/** The confirmation of an order. */
 function confirmation({ command, will, fields }: PageOrder, token: string, called: string): string {
   const hidden = Object.entries({ ...fields, token }).map(
     ([name, value]) => `<input type="hidden" name="${text(name)}" value="${text(value)}">`,
@@ -83,7 +96,7 @@ function offered(offers: readonly PageOrder[], called: string): string {
   return `<h2>From here</h2><dl>${links.join("")}</dl>`;
 }
 
-/** What happened, what is safe, and what to do next. @param called how odoo-pg is typed there */
+/** An error: what happened, what is safe, what to do next. @param called how odoo-pg is typed there */
 export function inOneParagraph({ message, safe, next }: OdooPgError, called: string): string {
   return [message, safe, next === undefined ? undefined : `Next: ${printNext(next, called)}`]
     .filter((part) => part !== undefined)
@@ -100,7 +113,7 @@ function sayLast({ command, by, state, words }: LastOrder): string {
 
 /**
  * The cluster as one of its hosts sees it, as a page without scripts. Pure.
- * @param warnings what is wrong, by the host that shows the page
+ * @param warnings of the host that shows the page
  */
 export function hostsPage(status: HostsStatus, warnings: readonly Warning[], desk: Desk): string {
   const { called, token, asked, offers, refused, last, watching = false } = desk;
@@ -110,8 +123,15 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[], des
   const { endpoints, failover, hosts, seen_from } = status;
   const isWell = failover.ready && failover.away.length === 0;
   const own = hosts.find(({ name }) => name === seen_from)?.report;
+  // By the clock of the host that shows the page.
+  const seconds = sayAnySecond(status, own?.clock ?? 0);
   const kept = sayKeptAside(status).map((line) => `<li>${text(line)}</li>`);
   const disks = sayFillingDisks(status).map((line) => `<li>${text(line)}. Make room there.</li>`);
+  // The primary's own page has them among its warnings.
+  const troubles = status.primary === seen_from ? [] : sayTroubles(status);
+  const strange = [...troubles, ...sayRemoved(status), ...sayStrange(status)].map(
+    (line) => `<li>${text(line)}</li>`,
+  );
   const rows = hosts.map((host) => {
     const cells = rowOf(status, host).map((cell) => `<td>${text(cell)}</td>`);
     return `<tr${isHeard(host) ? "" : ' class="ill"'}>${cells.join("")}</tr>`;
@@ -134,6 +154,7 @@ ${last ? sayLast(last) : ""}
 ${confirmed ?? ""}
 <p class="verdict ${isWell ? "well" : "ill"}">Failover: ${text(sayFailover(status))}</p>
 ${warnings.length ? `<ul>${warnings.map((warning) => `<li>${text(warningInOneParagraph(warning, called))}</li>`).join("")}</ul>` : ""}
+${strange.length ? `<ul class="ill">${strange.join("")}</ul>` : ""}
 ${disks.length ? `<ul class="ill">${disks.join("")}</ul>` : ""}
 <div class="wide" role="region" aria-label="Hosts" tabindex="0"><table>
 <thead><tr>${HEADINGS.map((heading) => `<th scope="col">${heading}</th>`).join("")}</tr></thead>
@@ -145,6 +166,7 @@ ${
     : ""
 }
 <p>Backups: ${text(sayBackups(status))}.</p>
+${seconds === undefined ? "" : `<p>Window: ${text(seconds)}</p>`}
 ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept.join("")}</ul>` : ""}
 ${token === undefined || !offers.length ? "" : offered(offers, called)}
 <h2>Commands</h2>

@@ -12,7 +12,7 @@ export interface PatroniInput {
   readonly files: HostFiles;
   readonly node: NodeLayout;
   readonly binDir: string;
-  /** What it runs in the place of pg_rewind. */
+  /** The program that it runs in place of pg_rewind. */
   readonly rewind: string;
   /** Hosts of the store. */
   readonly store: readonly string[];
@@ -34,8 +34,8 @@ export const BETWEEN_HOSTS = {
 } as const;
 
 /**
- * Patroni's configuration file: JSON, which is YAML too. It never makes, copies or removes a data directory: that is
- * odoo-pg's. It reaches its server by the Unix socket; rewinding goes by role replicator, which may read data files.
+ * Patroni's configuration file: JSON, which is YAML too. Patroni never creates, copies or removes a data directory: odoo-pg
+ * does. It reaches its server by the Unix socket, and rewinds as role replicator, which may read data files.
  */
 export function renderPatroni(input: PatroniInput): string {
   const { cluster, host, port, layout, files, node, store } = input;
@@ -92,7 +92,7 @@ export function renderPatroni(input: PatroniInput): string {
         ident_file: node.identFile,
         unix_socket_directories: layout.runDir,
       },
-      // Fails, and leaves all where it is: a copy is made by odoo-pg, beside what is there.
+      // Always fails, and leaves everything as it is: odoo-pg makes copies, beside what is there.
       create_replica_methods: ["odoo_pg"],
       odoo_pg: { command: "/bin/false", keep_data: true, no_params: true },
       remove_data_directory_on_rewind_failure: false,
@@ -103,7 +103,7 @@ export function renderPatroni(input: PatroniInput): string {
   return `${JSON.stringify(document, undefined, 2)}\n`;
 }
 
-/** Settings that must not differ between hosts: Patroni alone gives them, and on its command line. */
+/** Settings that must not differ between hosts: Patroni passes them, on the server's command line. */
 export const SHARED_SETTINGS = [
   "max_connections",
   "max_locks_per_transaction",
@@ -119,12 +119,23 @@ export const SHARED_SETTINGS = [
 /** Seconds: what Patroni takes at least, and loops that fit. A lost host is noticed after `ttl`. */
 const TIMES = { ttl: 20, loop_wait: 1, retry_timeout: 4 } as const;
 
-/** Bytes that a replica may lack and still be promoted; with a synchronous one there it says nothing. */
+/**
+ * Seconds for a server that is demoted to stop in good order. After that it is stopped without (SIGQUIT), and after as
+ * many again killed: nothing acknowledged is lost by it, as all replicas that may be promoted have it. By its default
+ * Patroni waits without end, for a process that hangs or for an archive command: in a planned switchover it renews the
+ * primary's key all the while, so that nobody writes and nobody takes over; in other demotions the loop itself waits, and
+ * the host does not come back. A server that writes its last checkpoint, or whose WAL sender waits for a replica that is
+ * gone (BETWEEN_HOSTS), is done before.
+ * Source: Patroni 4.0.7, patroni/ha.py, demote; patroni/postgresql/__init__.py, _do_stop
+ */
+const STOP = 8;
+
+/** Bytes that a replica may lack and still be promoted; without effect while a replica is synchronous. */
 const MOST_LAG = 16 * 1024 * 1024;
 
 /**
- * What Patroni keeps in the store for all hosts. Every host with a database has a slot that stays when it is away; all
- * replicas are waited for.
+ * Patroni's configuration for all hosts, in the store. The slot of a host with a database stays while that host is away;
+ * commits wait for all replicas.
  * @param shared the values of SHARED_SETTINGS
  */
 export function patroniDynamic(
@@ -133,8 +144,10 @@ export function patroniDynamic(
 ): Record<string, unknown> {
   return {
     ...TIMES,
-    // Alone, a crashed server is waited for: there is no other.
+    // With one host only, Patroni waits for a crashed server, as no other one could take over.
     primary_start_timeout: databases.length > 1 ? 0 : 300,
+    // Alone, nobody waits to take over: 0 is without end.
+    primary_stop_timeout: databases.length > 1 ? STOP : 0,
     synchronous_mode: true,
     synchronous_node_count: Math.max(1, databases.length - 1),
     failsafe_mode: true,

@@ -2,10 +2,11 @@ import path from "node:path";
 import type { HostFiles } from "../documents/files.ts";
 
 /**
- * What Python runs in Patroni's process before Patroni. On SIGUSR2, for which Patroni has no use, each of its threads tells
- * where it is, whatever it waits for: into what Patroni says before its own log is open. And of the clients of its API none is taken whose certificate is
- * revoked. Patroni 4 has no setting for that; OpenSSL reads the list from the file of the authority, and looks at it where
- * it is told to. Which Python runs Patroni is no matter so; programs that Patroni starts find nothing of it.
+ * Code that Python runs in Patroni's process before Patroni.
+ * - On SIGUSR2, which Patroni does not use, each thread writes where it is into patroni.start.log, whatever it waits for.
+ * - Clients of Patroni's API with a revoked certificate are refused. Patroni 4 has no setting for that; OpenSSL reads the list
+ *   from the authority's file, and checks it once it is told to.
+ * It works with any Python that runs Patroni; programs that Patroni starts do not inherit it.
  * Source: Patroni 4.0, patroni/api.py, __initialize; Python, ssl.SSLContext.verify_flags and site ("sitecustomize")
  */
 export function renderRevocationCheck({ patroniAuthority }: Pick<HostFiles, "patroniAuthority">): string {

@@ -2,34 +2,33 @@ import { shellWord } from "../../shell-word.ts";
 
 export interface RewindInput {
   readonly dataDir: string;
-  /** Where what is taken back is kept: a folder of the servers' user. */
+  /** Folder of the servers' user in which replaced data is kept. */
   readonly kept: string;
   /** PostgreSQL's own pg_rewind. */
   readonly program: string;
 }
 
-/** Where what an old primary had that the new one lacks is kept. */
+/** Folder in which an old primary's data is kept before a rewind. */
 export function rewoundFolder(dataDir: string): string {
   return `${dataDir}.aside-rewound`;
 }
 
-/** How far a rewind has got: while it names the data that is there, what it takes back is already kept. */
+/** Records the progress of a rewind: once it names the present data, a copy of that is already kept. */
 const BEGUN = "begun";
 
 /** It exists while a rewind waits for room. */
 export const WAITS = "waits";
 
-/** Whether a name in that folder is of data that is kept whole, and not of what was cut off. */
+/** Whether a name in that folder is of a complete copy, not of an interrupted one. */
 export function isKept(name: string): boolean {
   return /^\d{8}T\d{6}Z$/.test(name);
 }
 
 /**
- * What Patroni runs in the place of pg_rewind, which changes the data where it lies: the data is copied aside first,
- * sharing its blocks where the file system can. Where there is no room for that, its WAL is, which holds all that is
- * taken back; where there is none for that either, it waits for room, as a Patroni that was told of a failure does not
- * try again. Blocks of tablespaces, and of WAL on another disk, are copied with it, so that the copy is whole by itself.
- * One whose Patroni is gone changes nothing any more, and of two at a time the second waits.
+ * The program that Patroni runs in place of pg_rewind, which changes data in place: it copies the data aside first, sharing
+ * blocks where the file system can. Without room for that it copies the WAL alone, which holds all that the rewind discards;
+ * without room for that either it waits, as Patroni does not try again after a failure. Tablespaces, and WAL on another disk,
+ * are copied too, so that the copy is complete. It stops when its Patroni is gone, and of two at a time the second waits.
  */
 export function renderRewind({ dataDir, kept, program }: RewindInput): string {
   return `#!/bin/sh

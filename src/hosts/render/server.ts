@@ -1,11 +1,11 @@
 import { authorityPath, type Layout } from "../../config/layout.ts";
 import { configuredParameters, passfilePath, type NodeRenderInput } from "../../postgres/render.ts";
 import { quoteSetting } from "../../postgres/sql/quoting.ts";
-import { formerAddresses } from "../decisions/revocation.ts";
+import { formerAddresses } from "../decisions/certificates/revocation.ts";
 import type { ClusterDocument } from "../documents/record.ts";
 import { BETWEEN_HOSTS, SHARED_SETTINGS } from "./patroni.ts";
 
-/** Settings of a node that are Patroni's, or nobody's, where it runs the server. */
+/** Settings of a node that odoo-pg does not write where Patroni runs the server. */
 const NOT_OURS = new Set<string>([
   ...SHARED_SETTINGS,
   "port",
@@ -19,7 +19,7 @@ const NOT_OURS = new Set<string>([
   ...Object.keys(BETWEEN_HOSTS),
 ]);
 
-/** What the configuration makes of a server's settings, those that all hosts share with it. */
+/** A server's settings by the configuration, with those that all hosts share. */
 export function wantedParameters(input: NodeRenderInput): ReadonlyMap<string, string> {
   const shared: readonly string[] = SHARED_SETTINGS;
   return new Map(
@@ -27,7 +27,10 @@ export function wantedParameters(input: NodeRenderInput): ReadonlyMap<string, st
   );
 }
 
-/** odoo-pg's settings of a server that Patroni runs: it includes this file, and puts over it what is its own. */
+/**
+ * odoo-pg's settings of a server that Patroni runs: its postgresql.conf includes this file, and Patroni's own settings
+ * win.
+ */
 export function renderHostSettings(input: NodeRenderInput): string {
   const lines = [...configuredParameters(input)]
     .filter(([name]) => !NOT_OURS.has(name))
@@ -48,11 +51,11 @@ function networkOf(address: string): string {
 }
 
 /**
- * Who may connect from the other hosts: replication and reading of data files for role replicator, and what the
- * endpoints of each host lead here. Always with TLS.
+ * Lines of pg_hba.conf for the other hosts: replication and reading of data files for role replicator, and sessions that the
+ * endpoints of each host send here. Always with TLS.
  */
 export function hostRules(document: ClusterDocument, mighty: string, refused: readonly string[]): string[] {
-  // A network of clients may hold a host that was removed, which still knows the password.
+  // A network of clients may contain a removed host, which still knows the password.
   const former = formerAddresses(document).map(
     (address) => `host all,replication replicator "${networkOf(address)}" reject`,
   );
@@ -72,7 +75,7 @@ export function hostRules(document: ClusterDocument, mighty: string, refused: re
   return [...former, ...present];
 }
 
-/** The connection over which a copy of the primary is fetched from another host. */
+/** The connection for a base backup of the primary on another host. */
 export function copySource(
   layout: Layout,
   name: string,

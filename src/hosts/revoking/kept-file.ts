@@ -5,12 +5,12 @@ import { inspectJsonFile } from "../../system/files/json-file.ts";
 import type { Log } from "../../system/log.ts";
 import { Mutex } from "../../system/mutex.ts";
 
-/** What this host keeps for itself in root's folder, so that it need not believe the store's word of the moment alone. */
+/** A record of this host's own in root's folder, so that it need not rely on what the store says at the moment. */
 export class KeptFile<T> {
   readonly #file: string;
   readonly #turns = new Mutex();
   #saved: string;
-  /** What counts: it is in the file once it was saved. */
+  /** The present value; `save` writes it to the file. */
   value: T;
 
   private constructor(file: string, value: T, saved: string) {
@@ -20,8 +20,8 @@ export class KeptFile<T> {
   }
 
   /**
-   * A file that is damaged is put aside, and the log says so: what it held is begun anew from the store's word.
-   * @param empty what is kept where there is no file yet
+   * Reads the file. A damaged one is put aside, with a line in the log, and its contents are gathered again from the store.
+   * @param empty the value where there is no file yet
    * @throws the system's error where it cannot be read or put aside
    */
   static async open<T>(file: string, schema: z.ZodType<T>, empty: T, log: Log): Promise<KeptFile<T>> {
@@ -38,7 +38,7 @@ export class KeptFile<T> {
     return new KeptFile(file, empty, "");
   }
 
-  /** Writes what is not in the file yet. @throws the system's error; the next call tries again */
+  /** Writes changes to the file. @throws the system's error; the next call tries again */
   async save(): Promise<void> {
     await this.#turns.run(async () => {
       const text = JSON.stringify(this.value);

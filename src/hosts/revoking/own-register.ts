@@ -1,7 +1,7 @@
 import * as z from "zod";
 import type { Log } from "../../system/log.ts";
-import { believedRevocations } from "../decisions/revocation.ts";
-import { withSeen, withShown, type SeenCertificates } from "../decisions/seen.ts";
+import { believedRevocations } from "../decisions/certificates/revocation.ts";
+import { withSeen, withShown, type SeenCertificates } from "../decisions/certificates/seen.ts";
 import type { HostFiles } from "../documents/files.ts";
 import {
   revokedSchema,
@@ -12,7 +12,7 @@ import {
 } from "../documents/record.ts";
 import { KeptFile } from "./kept-file.ts";
 
-/** An earlier odoo-pg kept no more than the name and the end. */
+/** An earlier odoo-pg recorded only the name and the end. */
 const seenSchema = z.record(
   z.string(),
   z.object({
@@ -24,17 +24,18 @@ const seenSchema = z.record(
   }),
 );
 
-/** Serial numbers that the log names at once. */
+/** Serial numbers that one line of the log names at most. */
 const MOST_TOLD = 5;
 
 /**
- * What this host has seen of all hosts' certificates, and which of them it has revoked: it goes by that, and not by the
- * store's word of the moment alone.
+ * This host's own register of all hosts' certificates, seen and revoked: it relies on that, and not on what the store says at
+ * the moment.
  */
 export class OwnRegister {
   readonly #seen: KeptFile<SeenCertificates>;
   readonly #revoked: KeptFile<readonly RevokedCertificate[]>;
   readonly #log: Log;
+  #leftOut: readonly string[] = [];
   #told = "";
 
   private constructor(
@@ -56,13 +57,18 @@ export class OwnRegister {
     return new OwnRegister(seen, revoked, log);
   }
 
-  /** All that was seen. */
+  /** Certificates that the document says are revoked, and that stay good here, by serial numbers. */
+  get leftOut(): readonly string[] {
+    return this.#leftOut;
+  }
+
+  /** All certificates that were seen. */
   get seen(): SeenCertificates {
     return this.#seen.value;
   }
 
   /**
-   * Takes up what a document says: it counts at once, and is kept by `save`.
+   * Takes over what a document says: it counts at once, and `save` writes it.
    * @param own the serial number of this host's certificate
    * @param now milliseconds since the epoch
    * @returns the document as this host believes it
@@ -79,7 +85,7 @@ export class OwnRegister {
     return { ...document, revoked };
   }
 
-  /** A certificate that the authority has signed was shown by a host, or signed here. */
+  /** Records a certificate of the authority that a host has shown, or that was signed here. */
   show(
     certificate: NotedCertificate,
     host: Pick<Host, "name" | "id"> & { address: string | undefined },
@@ -87,15 +93,16 @@ export class OwnRegister {
     this.#seen.value = withShown(this.#seen.value, certificate, host);
   }
 
-  /** Writes what is new. @throws the system's error; the next call tries again */
+  /** Writes changes to the files. @throws the system's error; the next call tries again */
   async save(): Promise<void> {
     await this.#revoked.save();
     await this.#seen.save();
   }
 
-  /** What is left out changes nothing here, but somebody wrote it. */
+  /** Logs entries that were ignored: they change nothing here, but somebody wrote them. */
   #tell(leftOut: readonly string[]): void {
     const told = [...leftOut].sort();
+    this.#leftOut = told;
     const text = told.slice(0, MOST_TOLD).join(", ") + (told.length > MOST_TOLD ? ", …" : "");
     if (text !== "" && text !== this.#told)
       this.#log(

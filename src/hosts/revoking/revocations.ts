@@ -1,26 +1,29 @@
-import * as z from "zod";
 import { factsOf } from "../../model/observation.ts";
 import { endSessionsBefore, endSessionsFrom } from "../../postgres/sql/operations.ts";
 import { monotonic, now } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { askTls } from "../../system/network/mutual-tls.ts";
 import type { OneHost } from "../agent/host.ts";
-import type { OwnNode } from "../agent/own-node.ts";
+import type { OwnNode } from "../agent/own-server/own-node.ts";
 import type { Servers } from "../agent/servers.ts";
 import type { StoreWatch } from "../agent/store-watch.ts";
-import { endsConnections, formerAddresses, revokedNow, sessionsToEnd } from "../decisions/revocation.ts";
-import { isTurnOf } from "../decisions/store-turn.ts";
+import {
+  endsConnections,
+  formerAddresses,
+  revokedNow,
+  sessionsToEnd,
+} from "../decisions/certificates/revocation.ts";
+import { isTurnOf } from "../decisions/store/store-turn.ts";
 import { AGENT_PORT } from "../documents/places.ts";
+import { listedSchema, removalBy, type Removal } from "../documents/removal.ts";
 import { writeRevocations } from "../joining/authority.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 
-const listedSchema = z.object({ listed: z.boolean(), sure: z.boolean() });
-
-/** Milliseconds for another host to say whether this one is of the cluster still. */
+/** Milliseconds for another host to say whether this one still belongs to the cluster. */
 const LISTED_TIMEOUT = 1500;
 
-/** Times in a row, a second apart, that it is none: one that has just joined is not known everywhere at once. */
+/** Refusals in a row, a second apart, that count: a host that has just joined is not known everywhere at once. */
 const TIMES = 10;
 
 export interface RevocationParts {
@@ -31,18 +34,19 @@ export interface RevocationParts {
   readonly patroni: PatroniService | undefined;
 }
 
-/** Keeps hosts that were removed out of what runs on this one, and sees whether it was removed itself. */
+/** Keeps removed hosts out of this one's programs, and notices when this host was removed itself. */
 export class Revocations {
   readonly #host: OneHost;
   readonly #parts: RevocationParts;
   #notListed = 0;
-  /** When connections were last ended for what was revoked since (monotonic clock). */
+  #removal: Removal | undefined;
+  /** When connections were last ended for revoked certificates (monotonic clock). */
   #etcdEndedAt = -Infinity;
   #patroniEndedAt = -Infinity;
-  /** Where a host was at the last look, and since when there is none (milliseconds since the epoch). */
+  /** The hosts' addresses when last read, and since when an address is no host's any more (milliseconds since the epoch). */
   #present: readonly string[];
   #gone: ReadonlyMap<string, number> = new Map();
-  /** Before which moment no session from an address is left, seen at a time when none can be any more. */
+  /** By address, the moment before which no session of it is left. */
   readonly #ended = new Map<string, number>();
 
   constructor(host: OneHost, parts: RevocationParts) {
@@ -72,12 +76,12 @@ export class Revocations {
     }
   }
 
-  /** Those with this host's server. */
+  /** Ends such sessions with this host's server. */
   async #endSessions(): Promise<void> {
     const { store, servers, node } = this.#parts;
     this.#seeGone();
     const facts = factsOf(servers.of(store.record.name));
-    // Its own server says nothing of one that is not there, or does not answer.
+    // A server that is not there, or does not answer, cannot be asked: the next round tries again.
     if (!facts || !this.#host.installation) return;
     const former = formerAddresses(store.document);
     if (facts.standbys.some(({ client_addr: from }) => from !== null && former.includes(from)))
@@ -99,7 +103,10 @@ export class Revocations {
     this.#present = present;
   }
 
-  /** Those with etcd, which reads the list when somebody connects, and with Patroni, which reads it at its start. */
+  /**
+   * Ends such connections with etcd, which checks the list when a client connects, and with Patroni, which reads it at
+   * its start.
+   */
   async #startAgain(): Promise<void> {
     const { store, etcd, patroni } = this.#parts;
     const { log } = this.#host;
@@ -107,13 +114,13 @@ export class Revocations {
       endsConnections(since, store.seen, monotonic() - endedAt);
     if (patroni && ends(await patroni.revokedSince(), this.#patroniEndedAt)) {
       this.#patroniEndedAt = monotonic();
-      // Its server does not notice.
+      // The server keeps running meanwhile.
       await patroni.stop("immediate");
     }
     if (!etcd || !store.answers || !ends(await etcd.revokedSince(), this.#etcdEndedAt)) return;
     const isTurn = (): boolean => isTurnOf(store.record.address, store.members, now());
     if (!isTurn()) return;
-    // One that was level a second ago may be away by now.
+    // A member that was level a second ago may be away by now.
     await store.lookAtMembers();
     if (!isTurn()) return;
     log("info", "etcd is started again: who is connected shows its certificate once more");
@@ -121,10 +128,19 @@ export class Revocations {
     await etcd.startAgain();
   }
 
-  /** Where the store is silent another host is asked whether this one was removed: the store answers it nothing then. */
+  /** How this machine ceased to be a host of the cluster, as far as others say; undefined where it is one. */
+  get removal(): Removal | undefined {
+    return this.#parts.store.isListed ? undefined : (this.#removal ?? { how: "unknown" });
+  }
+
+  /**
+   * While the store is silent, asks other hosts whether this one was removed: the store does not answer a removed host.
+   * A removed host asks until it is told by whose order.
+   */
   async askWhetherListed(): Promise<void> {
     const { store } = this.#parts;
-    if (store.answers || !store.isListed) {
+    const { isListed } = store;
+    if (isListed ? store.answers : this.#removal?.how === "ordered") {
       this.#notListed = 0;
       return;
     }
@@ -141,10 +157,12 @@ export class Revocations {
           timeout: LISTED_TIMEOUT,
         }).catch(() => undefined);
         const parsed = parseJson(answer?.text ?? "", listedSchema);
-        return parsed.ok && parsed.value.sure ? [parsed.value.listed] : [];
+        return parsed.ok ? [parsed.value] : [];
       }),
     );
-    const sure = told.flat();
+    this.#removal = removalBy(told.flat());
+    if (!isListed) return;
+    const sure = told.flat().flatMap(({ listed, sure: isSure }) => (isSure ? [listed] : []));
     this.#notListed = sure.length > 0 && !sure.includes(true) ? this.#notListed + 1 : 0;
     if (this.#notListed < TIMES) return;
     this.#host.log("warn", "the other hosts say that this one was removed from the cluster");

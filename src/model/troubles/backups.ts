@@ -71,7 +71,7 @@ export const BACKUPS = {
   },
   never_drilled: {
     severity: "advice",
-    meaning: "There are backups, but for one database none was ever proven by a restore.",
+    meaning: "There are backups, but at least one database has none that was ever proven by a restore.",
     why: "Only a restore proves a backup: listing an archive passed one that was cut by 60 % (geolens-io/geolens#710).",
     remedy: "`odoo-pg backup restore-check`",
     remark: "Not reported where there are no databases.",
@@ -80,9 +80,9 @@ export const BACKUPS = {
   drill_too_old: {
     severity: "warning",
     meaning:
-      "For one database, no backup has been proven by a restore for longer than `backup.max_drill_age_days`.",
+      "At least one database has had no backup proven by a restore for longer than `backup.max_drill_age_days`.",
     why: "Only a restore proves a backup.",
-    remedy: "`odoo-pg backup restore-check` tries the newest backup of each database and says what differs.",
+    remedy: "`odoo-pg backup restore-check` tries the newest backup of each database, and says what differs.",
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0, formerly: "drill_late" },
     prometheus: {
@@ -109,7 +109,7 @@ export const BACKUPS = {
   not_restorable: {
     severity: "advice",
     meaning: "A restore could not recreate everything in a database, or not as it was.",
-    why: "A restore creates nothing as a superuser on a dump's word: event triggers, publications of all tables, functions in C, foreign servers and the like are set aside as SQL, to be read and run by hand, and what belongs to a superuser goes to the database's owner. It is better to know before the restore.",
+    why: "A restore creates nothing as a superuser just because a dump says so. Event triggers, publications of all tables, functions in C, foreign servers and the like are set aside as SQL, for you to read and run. What belongs to a superuser goes to the database's owner. It is better to know before the restore.",
     remedy: "`odoo-pg backup show ID` lists what it is.",
     foundBy: ["doctor"],
   },
@@ -123,7 +123,8 @@ export const BACKUPS = {
   },
   archiver_late: {
     severity: "warning",
-    meaning: "More than 32 finished WAL segments are waiting to be archived.",
+    meaning:
+      "More than 32 finished WAL segments are waiting to be archived, or some are waiting and none was archived for three minutes.",
     why: "The archive is that far behind, and so is what can be restored from it.",
     remedy: "`odoo-pg logs NODE`",
     foundBy: ["status", "doctor"],
@@ -132,10 +133,10 @@ export const BACKUPS = {
   window_broken: {
     severity: "critical",
     meaning:
-      "WAL could not be archived for so long that it was given up before it filled the disk (`backup.any_second`).",
-    why: "What is written now cannot be brought back to the second. The hourly backups go on.",
+      "WAL is not archived (`backup.any_second`). Either archiving failed for so long that waiting WAL was given up before it filled the disk. Or, with several hosts, the primary's host cannot archive into its repository, or its own file does not enable it.",
+    why: "What is written now cannot be brought back to the second. Scheduled backups go on.",
     remedy:
-      "Find out why the repository takes nothing (its disk, its permissions), then `odoo-pg up`. A new base backup follows at once, and the gap stays in the window.",
+      "Find out why the repository takes nothing (its disk, its permissions, the own file of the primary's host), then `odoo-pg up`. A new base backup follows at once, and the gap stays in the window.",
     remark: "odoo-pg tries again by itself every five minutes.",
     foundBy: ["status"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
@@ -154,7 +155,7 @@ export const BACKUPS = {
       "A second of the window could not be brought back, or not whole: the repository is damaged, attachments are missing, or a table or an index is damaged (`backup.any_second`).",
     why: "It would fail you on the day you need it.",
     remedy:
-      "`odoo-pg backup verify --any-second` tries another second, and says all that is wrong. Where base backups or WAL are damaged, the next full base backup starts afresh; rebuild a damaged index in the live database with REINDEX.",
+      "`odoo-pg backup verify --any-second` tries another second, and says all that is wrong. If base backups or WAL are damaged, the next full base backup begins a sound window. Rebuild a damaged index in the live database with REINDEX.",
     foundBy: ["status"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
     prometheus: {
@@ -166,19 +167,19 @@ export const BACKUPS = {
   second_drill_too_old: {
     severity: "warning",
     meaning:
-      "No second was brought back whole for two times of `backup.any_second.drill_schedule` and six hours.",
-    why: "Only what was brought back once is known to come back.",
+      "Two times of `backup.any_second.drill_schedule` and six hours have passed since a second was last brought back whole.",
+    why: "Only a restore proves that a second comes back.",
     remedy: "`odoo-pg backup verify --any-second` tries one; `odoo-pg logs backup` says why none was tried.",
     foundBy: ["status"],
     alarm: { afterSeconds: 0, endsAfterSeconds: 0 },
   },
   rotation_skipped: {
     severity: "warning",
-    meaning: "What has expired was not removed, as a copy elsewhere was being made of it.",
-    why: "The backups' disk fills up meanwhile.",
+    meaning: "Expired backups or WAL were not removed, because a copy elsewhere was being made.",
+    why: "Their disk fills up meanwhile.",
     remedy:
-      "The next backup removes it, where no copy is in the way for longer than five minutes; `odoo-pg logs backup` says which copies were made. If copies take long, the connection is too slow for their schedule.",
-    remark: "A copy that takes more than six hours is ended for it.",
+      "The next backup removes them, unless a copy takes longer than five minutes again; `odoo-pg logs backup` says which copies were made. If copies take long, the connection is too slow for their schedule.",
+    remark: "A copy that takes more than six hours is ended, so that they can be removed.",
     foundBy: ["status"],
     alarm: { afterSeconds: 86_400, endsAfterSeconds: 0 },
   },
@@ -186,7 +187,7 @@ export const BACKUPS = {
     severity: "warning",
     meaning:
       "Attachments have not been copied into the backups' pool for more than a minute (`backup.any_second`).",
-    why: "A second that is brought back may refer to a file that Odoo has since removed. The hourly backups take what is there.",
+    why: "A second that is brought back may refer to a file that Odoo has since removed. Scheduled backups take only the files that are still there.",
     remedy: "`odoo-pg logs agent` says why: usually the disk of `backup.dir` or of `odoo.filestore`.",
     foundBy: ["status"],
     alarm: { afterSeconds: 60, endsAfterSeconds: 0 },
@@ -215,6 +216,7 @@ export const BACKUPS = {
     foundBy: ["status"],
     alarm: "copy_failed",
     prometheus: {
+      meaning: "A copy elsewhere is more than a day old.",
       expr: "odoo_pg_copy_age_seconds > 86400",
       for: "15m",
       summary:

@@ -44,9 +44,9 @@ export const CLUSTER = {
   writes_wait: {
     severity: "critical",
     meaning:
-      "With `read-your-writes`, commits are waiting for a replica that does not answer. The agent releases them within `max_commit_wait_seconds`, once the replica's sessions are cut. Without the agent they keep waiting, so that no read is stale.",
+      "With `read-your-writes`, commits are waiting for a replica that does not answer. The agent releases them within `max_commit_wait_seconds`, once the replica's sessions are cut. While the agent is down they keep waiting, so that no read is stale.",
     remedy:
-      "With the agent it is over within `max_commit_wait_seconds`. Without it, or if it hangs: `odoo-pg up`.",
+      "Wait for `max_commit_wait_seconds`. If commits still wait then, the agent is down or hangs: `odoo-pg up`.",
     foundBy: ["status"],
     alarm: { afterSeconds: 10, endsAfterSeconds: 30 },
   },
@@ -96,8 +96,8 @@ export const CLUSTER = {
   },
   start_failing: {
     severity: "warning",
-    meaning: "A server does not start; the message quotes it. The agent tries again, at most 30 s apart.",
-    remedy: "The message quotes the server. The agent keeps trying, at most 30 s apart.",
+    meaning: "A server does not start. The agent tries again, at most 30 s apart.",
+    remedy: "The message quotes the server: correct what it complains of. The agent keeps trying.",
     foundBy: ["status"],
     alarm: "node_down",
   },

@@ -25,7 +25,7 @@ export const CONNECTIONS = {
     why: "`db_maxconn` counts for each process, and once for each endpoint: (workers + max_cron_threads) × db_maxconn + (db_maxconn_gevent or db_maxconn) + 1. Beyond max_connections users get “too many clients” (odoo/odoo#9204, odoo/odoo#87766).",
     remedy: "Lower `db_maxconn`, or raise max_connections: the finding names the figure.",
     remark:
-      "The smallest node counts: after the loss of the others one node serves everyone. Without workers Odoo is one process with one pool. 15 more are added for monitoring, backups and people. With several Odoo hosts, add them up yourself.",
+      "The smallest node counts, because after the loss of the others one node serves everyone. Without workers Odoo is one process with one pool. 15 connections are added for monitoring, backups and people. With several Odoo hosts, add them up yourself.",
     foundBy: ["doctor"],
   },
   pooling_ends_session_state: {
@@ -41,7 +41,7 @@ export const CONNECTIONS = {
   idle_timeout_below_cron: {
     severity: "warning",
     meaning: "idle_in_transaction_session_timeout is shorter than Odoo's `limit_time_real_cron`.",
-    why: "The cursor of a scheduled action holds its row lock idle throughout the job (Odoo 19, `ir_cron.py`): PostgreSQL cuts it, and the job fails at its end.",
+    why: "The cursor of a scheduled action is idle with its row lock throughout the job (Odoo 19, `ir_cron.py`). PostgreSQL cuts it, and the job fails at its end.",
     remedy: "Remove the setting from `postgres.parameters` or correct it, then `odoo-pg up`.",
     foundBy: ["doctor"],
   },

@@ -4,7 +4,7 @@ export const DISKS = {
   disk_nearly_full: {
     severity: "critical",
     meaning: "A disk is 95 % full or more.",
-    why: "PostgreSQL stops when it has no room for its WAL, and backups are left half finished.",
+    why: "PostgreSQL stops when it has no room for its WAL, and backups fail.",
     remedy: "[A full disk](operations.md#a-full-disk)",
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 30, endsAfterSeconds: 60 },
@@ -49,7 +49,7 @@ export const DISKS = {
     why: "A larger disk takes days to order and install.",
     remedy: "Make room, or move to a larger disk.",
     remark:
-      "From the agent's samples of the last 24 hours. It is the median of all slopes: a backup that comes and goes hardly counts.",
+      "Estimated from the agent's samples of the last 24 hours, by the median of all slopes: a backup that comes and goes hardly counts.",
     foundBy: ["doctor"],
   },
 } as const satisfies Record<string, Trouble>;

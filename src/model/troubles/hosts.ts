@@ -43,4 +43,14 @@ export const HOSTS = {
     foundBy: ["status", "doctor"],
     alarm: { afterSeconds: 3600, endsAfterSeconds: 60 },
   },
+  window_copy_late: {
+    severity: "warning",
+    meaning:
+      "Another host's copy of the repository of any second is more than five minutes behind, incomplete, or missing (`backup.any_second`).",
+    why: "If the primary's host were lost now, that host could not bring back to the second what its copy lacks.",
+    remedy:
+      "`odoo-pg status` says how far each copy is; `odoo-pg logs agent` on that host says why. Write the same `backup.any_second` into the file of every host with a database, and install pgBackRest there.",
+    foundBy: ["status"],
+    alarm: { afterSeconds: 300, endsAfterSeconds: 60 },
+  },
 } as const satisfies Record<string, Trouble>;

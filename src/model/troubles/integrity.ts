@@ -16,7 +16,7 @@ export const INTEGRITY = {
     why: "The disk or the memory of that host damages data (PostgreSQL manual, pg_stat_database).",
     remedy: "Replace the hardware, and prove the backups: `odoo-pg backup restore-check`.",
     remark:
-      "Do not let backups expire before you know which is the last good one: `odoo-pg backup restore-check` tries them. The count stays until pg_stat_reset().",
+      "Do not let backups expire before you know which is the last good one. The count stays until pg_stat_reset().",
     foundBy: ["doctor"],
   },
   damage_ignored: {

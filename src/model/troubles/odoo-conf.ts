@@ -7,7 +7,7 @@ export const ODOO_CONF = {
     why: "An unset `db_replica_port` does not inherit `db_port`: libpq uses PGPORT or 5432, so reads go nowhere, or to another server (Odoo 19, `odoo/sql_db.py`).",
     remedy: "Put the lines that `odoo-pg odoo-conf` prints into odoo.conf and restart Odoo.",
     remark:
-      "What is where: `db_port` is the write endpoint (5436), `db_replica_port` the read endpoint (5435), unless you chose others.",
+      "`db_port` is that of the write endpoint (5436), `db_replica_port` that of the read endpoint (5435), unless you chose others.",
     foundBy: ["doctor"],
   },
   odoo_replica_unused: {
@@ -19,15 +19,15 @@ export const ODOO_CONF = {
   },
   odoo_write_endpoint_bypassed: {
     severity: "warning",
-    meaning: "`db_port` leads to a node or to the read endpoint, not to the write endpoint.",
-    why: "The write endpoint follows the primary. After a switchover a node's port leads to a replica, where every read-write query fails with SQLSTATE 0A000, while `/web/health?db_server_status=1` stays green because it only connects (tried with Odoo 19.0).",
+    meaning: "`db_port` is that of a node or of the read endpoint, not of the write endpoint.",
+    why: "The write endpoint follows the primary. After a switchover a node's port is that of a replica, where every write fails with SQLSTATE 0A000, while `/web/health?db_server_status=1` stays green because it only connects (tried with Odoo 19.0).",
     remedy: "Put the lines that `odoo-pg odoo-conf` prints into odoo.conf and restart Odoo.",
-    remark: "A port that is none of this cluster's, such as that of a pooler, is not judged.",
+    remark: "A port that is not this cluster's, such as that of a pooler, is not judged.",
     foundBy: ["doctor"],
   },
   odoo_read_endpoint_bypassed: {
     severity: "warning",
-    meaning: "`db_replica_port` leads to a node or to the write endpoint, not to the read endpoint.",
+    meaning: "`db_replica_port` is that of a node or of the write endpoint, not of the read endpoint.",
     why: "Only the read endpoint keeps stale replicas away from Odoo and goes to the primary when there is none. After one refused connection Odoo leaves its replica alone for 20 minutes (Odoo 19, `odoo/orm/registry.py`).",
     remedy: "Put the lines that `odoo-pg odoo-conf` prints into odoo.conf and restart Odoo.",
     foundBy: ["doctor"],

@@ -13,7 +13,7 @@ export const ODOO_DATABASES = {
     meaning: "An Odoo database belongs to a role that is not Odoo's.",
     why: "Odoo lists only databases that its role owns: others are hidden, and their scheduled actions do not run (Odoo 19, `odoo/service/db.py`, `list_dbs`).",
     remedy: "Give it to Odoo's role with the command that doctor prints.",
-    remark: "Right owners are `odoo.role` and roles created by `odoo-pg role create`.",
+    remark: "`odoo.role` and roles created by `odoo-pg role create` are right owners.",
     foundBy: ["doctor"],
   },
   template_owner_wrong: {
@@ -43,7 +43,7 @@ export const ODOO_DATABASES = {
     why: "Odoo alters its tables when modules are updated: PostgreSQL answers “must be owner of table”. It is the result of a restore as another role (odoo/odoo#31115).",
     remedy: "Give them to the database's owner with the command that doctor prints.",
     remark:
-      "The command that doctor prints gives every table and view of schema public that belongs to that role to the owner of the database; sequences go with their tables.",
+      "The command gives the database's owner every table and view of schema public that belongs to that role; sequences go with their tables.",
     foundBy: ["doctor"],
   },
   database_collation: {
@@ -51,8 +51,7 @@ export const ODOO_DATABASES = {
     meaning: "An Odoo database has another collation than C, or another encoding than UTF8.",
     why: "Odoo creates its databases with C (Odoo 19, `odoo/service/db.py`). Other collations come from the C library, and indexes become wrong when a system update changes them (PostgreSQL wiki, “Locale data changes”).",
     remedy: "Restore a zip of it (`odoo-pg backup export --odoo-zip`) under a new name.",
-    remark:
-      "C, POSIX and C.UTF-8 are fine. To change it, restore a zip (`backup export --odoo-zip`) into a new database, which odoo-pg creates as Odoo would.",
+    remark: "C, POSIX and C.UTF-8 are fine. odoo-pg creates the new database as Odoo would.",
     foundBy: ["doctor"],
   },
   collation_version_changed: {

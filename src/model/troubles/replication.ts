@@ -69,8 +69,7 @@ export const REPLICATION = {
     severity: "warning",
     meaning:
       "A replica cannot catch up: the primary no longer has the WAL it needs next, for example because the node was away without a slot. It has to be rebuilt.",
-    remedy:
-      "`odoo-pg reseed NODE`: it was away for too long, and the primary no longer has the WAL it needs.",
+    remedy: "`odoo-pg reseed NODE`",
     foundBy: ["status"],
     alarm: "replica_lost",
   },
@@ -78,7 +77,7 @@ export const REPLICATION = {
     severity: "warning",
     meaning:
       "The WAL that a replica still needs was removed (max_slot_wal_keep_size), so it can never catch up. It has to be rebuilt.",
-    why: "That replica can never catch up (PostgreSQL manual, pg_replication_slots, wal_status).",
+    why: "A slot that has lost WAL is no longer usable (PostgreSQL manual, pg_replication_slots, wal_status).",
     remedy: "[A lost slot](operations.md#a-lost-slot)",
     foundBy: ["status", "doctor"],
     alarm: "replica_lost",
@@ -112,6 +111,7 @@ export const REPLICATION = {
     foundBy: ["status", "doctor"],
     alarm: "slot_filling",
     prometheus: {
+      meaning: "A replication slot has reached max_slot_wal_keep_size and may be lost at any moment.",
       expr: 'pg_replication_slots_wal_status{wal_status="unreserved"} == 1',
       summary:
         "{{ $labels.cluster }}: the slot {{ $labels.slot_name }} may be lost at any moment; its replica would have to be rebuilt.",
@@ -153,7 +153,6 @@ export const REPLICATION = {
     meaning: "A replica has a lower value than its primary in a setting where that is not allowed.",
     why: "The replica stops replaying, or does not start again (PostgreSQL manual, “Hot Standby”, Administrator's Overview).",
     remedy: "`odoo-pg up` gives every replica at least the values that the primary runs with.",
-    remark: "`odoo-pg up` gives every replica at least the primary's running values.",
     foundBy: ["doctor"],
   },
   standby_feedback_off: {
@@ -176,8 +175,7 @@ export const REPLICATION = {
       "Reads on a replica were cancelled, once a day or more, because replay needed their locks or rows.",
     why: "Users see “could not serialize access”, or a retry that takes long (odoo/odoo#18546, odoo/odoo#143495).",
     remedy: "Give long reads a longer max_standby_streaming_delay, or run them at another time of day.",
-    remark:
-      "Once a day is a habit; once a month is not reported. Longer reads need a longer max_standby_streaming_delay, or another time of day.",
+    remark: "Rarer cancellations are not reported.",
     foundBy: ["doctor"],
   },
 } as const satisfies Record<string, Trouble>;

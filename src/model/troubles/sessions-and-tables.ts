@@ -7,7 +7,7 @@ export const SESSIONS_AND_TABLES = {
     why: "At 2 147 483 647 no row can be added to that table (odoo/odoo#76188).",
     remedy: "Watch how fast it goes, and plan a change of the column to bigint.",
     remark:
-      "Often most numbers are of rows that are gone. What helps is bigint for the column and for all that refer to it, at a quiet hour, after a backup, tried on a copy (`odoo-pg db copy`) first.",
+      "Change the column and all that refer to it, at a quiet hour and after a backup; try it on a copy (`odoo-pg db copy`) first. Deleting rows does not help: their numbers stay used.",
     foundBy: ["doctor"],
   },
   index_invalid: {
@@ -16,7 +16,7 @@ export const SESSIONS_AND_TABLES = {
     why: "It costs every write and helps no read, and a unique one guarantees nothing (PostgreSQL manual, CREATE INDEX).",
     remedy: "Rebuild it, or drop what an interrupted REINDEX left, with the command that doctor prints.",
     remark:
-      "What an interrupted REINDEX left (names that end in _ccnew or _ccold) may be dropped; others are rebuilt by REINDEX.",
+      "Drop what an interrupted REINDEX left: names that end in _ccnew or _ccold. Rebuild others by REINDEX.",
     foundBy: ["doctor"],
   },
   index_duplicate: {
@@ -24,7 +24,7 @@ export const SESSIONS_AND_TABLES = {
     meaning: "Two indexes of a table are the same. doctor reports it and never drops one.",
     why: "Each takes up space and slows down every write.",
     remedy: "Drop the one that Odoo does not create itself.",
-    remark: "Odoo recreates its own indexes at the next update of their module: drop the other one.",
+    remark: "Odoo would recreate its own index at the next update of its module.",
     foundBy: ["doctor"],
   },
   blocked: {
@@ -45,13 +45,14 @@ export const SESSIONS_AND_TABLES = {
   idle_in_transaction: {
     severity: "warning",
     meaning:
-      "A session that is no cursor of a scheduled action has been idle in its transaction for over 5 minutes.",
+      "A session has been idle in its transaction for over 5 minutes, and is not the cursor of a scheduled action.",
     why: "It holds its locks, and vacuum may not remove rows that died since (PostgreSQL manual, idle_in_transaction_session_timeout).",
     remedy: "`odoo-pg sessions list` shows whose it is; the command that doctor prints ends it.",
     remark:
       "odoo-pg's own sessions are left out. A scheduled action's cursor is recognised by its row lock on ir_cron, or by its last statement.",
     foundBy: ["doctor"],
     prometheus: {
+      meaning: "A session has been idle in its transaction for over 4 hours.",
       expr: 'max by (cluster, instance, datname) (pg_stat_activity_max_tx_duration{state=~"idle in transaction.*"}) > 4 * 3600',
       summary: "{{ $labels.datname }}: a transaction has been idle for {{ $value | humanizeDuration }}.",
       description: "Nothing deleted since can be cleaned up. Whose it is: odoo-pg sessions list",
@@ -65,7 +66,7 @@ export const SESSIONS_AND_TABLES = {
     remedy:
       "Odoo never prepares a transaction. Ask whoever runs the program that did; if it is gone for good, roll it back with the command that doctor prints.",
     remark:
-      "Only where max_prepared_transactions was raised. COMMIT PREPARED keeps what it wrote, ROLLBACK PREPARED drops it: if it is one part of a transaction over several databases, the others decide which.",
+      "This needs max_prepared_transactions to have been raised. COMMIT PREPARED keeps what the transaction wrote, ROLLBACK PREPARED drops it. If it is part of a transaction over several databases, do what the other parts did.",
     foundBy: ["doctor"],
   },
   cron_in_transaction: {

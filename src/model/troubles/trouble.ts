@@ -36,6 +36,8 @@ export interface Alarm {
 }
 
 export interface PrometheusRule {
+  /** What the rule looks for, where the metrics show less of the trouble than odoo-pg itself sees. */
+  readonly meaning?: string;
   readonly expr: string;
   /** How long it must last, in Prometheus' notation. */
   readonly for?: string;

@@ -12,6 +12,7 @@ export const VACUUM = {
     alarm: { afterSeconds: 300, endsAfterSeconds: 300, formerly: "wraparound" },
     threshold: { value: 50, margin: 2, unit: "%" },
     prometheus: {
+      meaning: "A database has transaction IDs older than a billion.",
       expr: "odoo_pg_database_xid_age > 1e9",
       summary:
         "{{ $labels.datname }}: {{ $value | humanize }} transactions since its oldest row was frozen; writes end at 2.1 G.",
@@ -24,7 +25,7 @@ export const VACUUM = {
     why: "At 2 billion PostgreSQL takes no more writes until vacuum has run, which may take hours (PostgreSQL manual, vacuum_failsafe_age).",
     remedy:
       "End what holds vacuum back (old transactions, unused slots), then vacuum with the command that is printed.",
-    remark: "Not single-user mode: VACUUM in the running server is right.",
+    remark: "Run VACUUM in the running server, not in single-user mode.",
     foundBy: ["doctor"],
   },
   autovacuum_off: {
@@ -41,9 +42,11 @@ export const VACUUM = {
     why: "Every read passes over the dead rows. Odoo deletes from bus_bus in bulk (Odoo 19, `addons/bus/models/bus.py`).",
     remedy: "Vacuum with the command that doctor prints.",
     remark:
-      "Reported from 1000 dead rows on for bus_bus, mail_message, mail_notification, mail_mail, stock_quant, ir_attachment, ir_cron, ir_cron_trigger and queue_job, from 10 000 on for others, each plus twice a fifth of the live rows. In the first minute after a large deletion it may be reported although autovacuum is about to run.",
+      "Reported from 1000 dead rows on for bus_bus, mail_message, mail_notification, mail_mail, stock_quant, ir_attachment, ir_cron, ir_cron_trigger and queue_job, and from 10 000 on for others, each plus two fifths of the live rows. In the first minute after a large deletion it may be reported although autovacuum is about to run.",
     foundBy: ["doctor"],
     prometheus: {
+      meaning:
+        "A table that Odoo changes often has more than 100 000 dead rows, and half as many as live ones.",
       expr: "pg_stat_user_tables_n_dead_tup > 100000 and pg_stat_user_tables_n_dead_tup > 0.5 * pg_stat_user_tables_n_live_tup",
       for: "1h",
       summary:

@@ -20,7 +20,7 @@ export const VERSIONS = {
   node_versions_differ: {
     severity: "advice",
     meaning: "The nodes run different minor versions of PostgreSQL.",
-    why: "A fix counts only where it runs, and tomorrow's primary may be the one without it.",
+    why: "A fix helps only where it is installed, and tomorrow's primary may be the node without it.",
     remedy: "Install the newest minor version on all hosts, then `odoo-pg down && odoo-pg up`.",
     foundBy: ["doctor"],
   },

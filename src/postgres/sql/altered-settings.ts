@@ -1,5 +1,6 @@
 import { isManaged } from "../../config/parameters.ts";
-import { inFolder, readTextOfOthers } from "../../system/files/folder.ts";
+import { readTextOfOthers } from "../../system/files/held/by-path.ts";
+import { inFolder } from "../../system/files/held/folder.ts";
 import { writeFileAtomic, type Owner } from "../../system/files/files.ts";
 
 /** The file in a data directory that ALTER SYSTEM writes. */

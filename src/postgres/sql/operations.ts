@@ -3,7 +3,7 @@ import { formatLsn, parseLsn, type Lsn } from "../../model/lsn.ts";
 import type { Session } from "../../system/sql/sql.ts";
 
 /**
- * Named operations on a server. Whoever asks as superuser does so by src/postgres/sql/superuser.ts: names and operators
+ * Named operations on a server. Whoever asks as superuser does so by src/postgres/sql/access/superuser.ts: names and operators
  * without a schema are then the system's own in every database.
  */
 

@@ -1,23 +1,23 @@
 import * as z from "zod";
 import { SqlError, type SuperuserSession } from "../../system/sql/sql.ts";
-import type { Superuser } from "./superuser.ts";
+import type { Superuser } from "./access/superuser.ts";
 
-/** What amcheck found in a database. */
+/** The result of amcheck in one database. */
 export interface PagesChecked {
-  /** Tables, and indexes that are B-trees, that were looked through. */
+  /** How many tables and B-tree indexes were checked. */
   readonly relations: number;
-  /** Those in which something is wrong: how many, and what, one line for each of the first. */
+  /** The damaged ones: how many, and a line about each of the first. */
   readonly damaged: { readonly count: number; readonly first: readonly string[] };
 }
 
-/** Lines that are kept. */
+/** Damaged relations that are reported with a line. */
 const FIRST = 20;
 
 const relationSchema = z.object({
   oid: z.string(),
   name: z.string(),
   is_index: z.boolean(),
-  /** Whether nothing of its owner's is run to know what it should hold. */
+  /** Whether it has neither an expression nor a condition, whose functions would be its owner's. */
   is_plain: z.boolean(),
 });
 
@@ -33,8 +33,8 @@ const RELATIONS = `SELECT c.oid::text AS oid, format('%I.%I', n.nspname, c.relna
   ORDER BY c.oid`;
 
 /**
- * Looks through all tables and indexes of a database by amcheck, also whether each row is in each index. Only for a
- * database that is thrown away afterwards: the extension is made in it.
+ * Checks a database by amcheck: all B-tree indexes, with an index on plain columns also that it has an entry for each row,
+ * and from PostgreSQL 14 on all tables. Only for a database that is dropped afterwards: it creates the extension in it.
  * @returns undefined where amcheck is not installed
  * @throws SqlError
  */
@@ -48,7 +48,7 @@ export async function checkPages(
     // Where it was made before, it may be of an earlier version, and among functions of somebody else.
     await session.query("DROP EXTENSION IF EXISTS amcheck CASCADE");
     await session.query("CREATE EXTENSION amcheck SCHEMA pg_catalog");
-    // Those of PostgreSQL 13 and earlier know indexes alone.
+    // amcheck of PostgreSQL 13 checks indexes alone.
     const [known] = await session.query(
       "SELECT to_regprocedure('verify_heapam(regclass,boolean,boolean,text,bigint,bigint)') IS NOT NULL AS heap",
     );
@@ -70,7 +70,7 @@ export async function checkPages(
 
 type Relation = z.output<typeof relationSchema>;
 
-/** An expression's functions are its owner's, and servers before May 2022 run them as whoever looks (CVE-2022-1552). */
+/** Servers older than May 2022 run the functions of an index's expressions as whoever checks it (CVE-2022-1552). */
 async function wrongInIndex(
   session: SuperuserSession,
   { oid, is_plain }: Relation,
@@ -92,8 +92,8 @@ async function wrongInTable(session: SuperuserSession, { oid }: Relation): Promi
 }
 
 /**
- * What PostgreSQL says of pages or files that cannot be read: data_corrupted, index_corrupted, undefined_file, io_error;
- * internal_error of what the catalogue leads to and is not there.
+ * SQLSTATE of damage: data_corrupted, index_corrupted, undefined_file, io_error; internal_error where the catalogue names
+ * something that is not there.
  */
 const DAMAGE: readonly (string | undefined)[] = ["XX001", "XX002", "58P01", "58030", "XX000"];
 

@@ -1,20 +1,20 @@
 import { pause } from "../../system/clock.ts";
 import { quoteSqlIdentifier as id, SqlError, type Session } from "../../system/sql/sql.ts";
-import type { Superuser } from "./superuser.ts";
+import type { Superuser } from "./access/superuser.ts";
 
 /** Milliseconds for which sessions are ended until the database is free. */
 const ENDING_TIMEOUT = 60_000;
 
-/** Attempts while other sessions are quicker. */
+/** Attempts to rename, while new sessions come in faster than they are ended. */
 const ATTEMPTS = 6;
 
-/** What PostgreSQL says of a database that has sessions. */
+/** SQLSTATE object_in_use: the database has sessions, or prepared transactions. */
 const OBJECT_IN_USE = "55006";
 
 /**
- * Renames a database that sessions are in, inside the session's transaction: until its commit nobody else sees any of it,
- * and what is killed meanwhile leaves nothing. The rename locks the database, so that nobody comes in any more, and waits
- * 5 s for those who are in (dbcommands.c, CountOtherDBBackends): they are ended.
+ * Renames a database that is in use, inside the session's open transaction: others see the new name only after its commit,
+ * and a kill before that leaves the old one. ALTER DATABASE locks the database against new sessions and waits 5 s for those
+ * in it (dbcommands.c, CountOtherDBBackends); meanwhile another session ends these.
  * @throws SqlError 55006 when it stays in use
  */
 export async function renameInUse(
@@ -34,7 +34,7 @@ export async function renameInUse(
         await pause(50);
       }
     })
-    // Where no second session can be opened, the sessions in it keep it in use, and that is reported.
+    // Without a second session nobody is ended: then the rename fails, and reports that the database is in use.
     .catch(() => {});
   try {
     for (let attempt = 1; ; attempt++) {
@@ -45,7 +45,7 @@ export async function renameInUse(
       } catch (error) {
         if (!(error instanceof SqlError) || session.broken()) throw error;
         await session.query("ROLLBACK TO SAVEPOINT renaming");
-        // Somebody was quicker. A prepared transaction goes only when its owner ends it.
+        // New sessions were faster. A prepared transaction stays until its owner ends it.
         const mayGo = error.code === OBJECT_IN_USE && !/prepared transaction/.test(error.message);
         if (!mayGo || attempt >= ATTEMPTS) throw error;
       }

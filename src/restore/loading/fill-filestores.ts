@@ -7,12 +7,12 @@ import { isOdooDatabase } from "../../backup/contents/read-contents.ts";
 import type { Config } from "../../config/schema.ts";
 import { toOdooPgError } from "../../errors.ts";
 import { assertFilestores, filestoreOf, storeFnames } from "../../odoo/filestore.ts";
-import type { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Superuser } from "../../postgres/sql/access/superuser.ts";
 import type { Progress } from "../../progress.ts";
 import { oneLine } from "../../printable.ts";
 import { kindOf } from "../../system/files/files.ts";
 import { FilestoreReader } from "../../system/files/filestore-reader.ts";
-import { removeIn, renameIn } from "../../system/files/folder.ts";
+import { removeIn, renameIn } from "../../system/files/held/by-path.ts";
 import { NewFilestore } from "../target/attachments.ts";
 
 /** What was put into a database's filestore. */

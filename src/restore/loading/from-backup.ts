@@ -12,6 +12,7 @@ import type { BackupSource } from "../../backup/source.ts";
 import { verifyFolder } from "../../backup/verify.ts";
 import { readArchiveList } from "./archive-list.ts";
 import { neededFilestore, NewFilestore } from "../target/attachments.ts";
+import { withBackupFolder } from "./backup-folder.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
 import type { Provenance } from "./provenance.ts";
 import { piecesOf } from "../reading/input.ts";
@@ -19,7 +20,7 @@ import { listArchive, loadArchive, type ArchiveLoaded } from "./load.ts";
 import { ownedBy } from "../target/owners.ts";
 import { asideNotes, withoutSetAside } from "../target/set-aside.ts";
 import { SqlLoader, type SqlOrder } from "./sql-loader.ts";
-import { withDumpedFolder } from "./unpacked.ts";
+import { unpacked } from "./unpacked.ts";
 
 export interface BackupLoading {
   /** Where the attachments come from; undefined when they are not restored. */
@@ -39,6 +40,14 @@ export async function loadBackup(
   backup: CataloguedBackup,
   how: BackupLoading,
 ): Promise<Loaded> {
+  return await withBackupFolder(
+    async (use) => await unpacked(filling, use),
+    backup,
+    async (there) => await loadThere(filling, there, how),
+  );
+}
+
+async function loadThere(filling: Filling, backup: CataloguedBackup, how: BackupLoading): Promise<Loaded> {
   const { provenance } = how;
   const sealed = provenance.is === "own" && provenance.sealed;
   // Where its checksums prove its origin, none of it is trusted before they match.
@@ -147,26 +156,25 @@ export function rightsOf({ rights, database }: Contents): Loaded["rights"] {
 
 async function loadDump(
   filling: Filling,
-  { manifest, folder, madeHere }: CataloguedBackup,
+  { manifest, folder }: CataloguedBackup,
   how: Pick<SqlOrder, "trusted" | "immutableUnaccent" | "rightsKnown">,
 ): Promise<ArchiveLoaded> {
   const { source } = filling;
   const dump = manifest.dumps.find(({ format }) => format === "directory");
   if (dump) {
-    const load = async (file: string): Promise<ArchiveLoaded> => {
-      const list = readArchiveList(await listArchive(source, file));
-      const archive = { file, list, jobs: jobsOf(filling), ...how };
-      return await loadArchive(filling, archive, tableProgress(filling));
-    };
-    const file = path.join(folder, dump.path);
-    // What was made a moment ago lies where root alone goes. The backups' folder belongs to the servers' user.
-    return madeHere === true ? await load(file) : await withDumpedFolder(filling, file, load);
+    const list = readArchiveList(await listArchive(source, folder));
+    const archive = { name: folder, file: folder, list, jobs: jobsOf(filling), ...how };
+    return await loadArchive(filling, archive, tableProgress(filling));
   }
   const [plain] = manifest.dumps;
   const file = path.join(folder, plain?.path ?? "");
   const compression = file.endsWith(".gz") ? "gzip" : file.endsWith(".zst") ? "zstd" : "none";
   const order = { name: file, part: undefined, converted: () => false, ...how };
-  return await SqlLoader.load(filling, order, piecesOf({ file, compression }, undefined, source.signal));
+  return await SqlLoader.load(
+    filling,
+    order,
+    piecesOf({ file, at: file, compression }, undefined, source.signal),
+  );
 }
 
 /** Number of files after which to yield: the load's output must be read, or it stalls. */

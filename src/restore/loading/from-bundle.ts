@@ -4,6 +4,7 @@ import { OdooPgError } from "../../errors.ts";
 import { diskSpace, writeStream } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
 import { outputOf } from "../../system/process/pipeline.ts";
+import { filesOfOthers } from "../../system/files/others-files.ts";
 import { tarFiles, type ArchivedFile } from "../../system/files/tar.ts";
 import { zipEntries } from "../../system/files/zip.ts";
 import { neededFilestore, NewFilestore } from "../target/attachments.ts";
@@ -62,15 +63,14 @@ export async function loadPacked(
 
 /** The files in an archive, one after the other; can be read more than once. */
 function filesIn(filling: Filling, input: BundleInput): AsyncGenerator<ArchivedFile> {
-  const { file, form } = input;
+  const { file, at, form } = input;
   const { signal } = filling.source;
-  if (form === "zip") return zipEntries(file);
+  if (form === "zip") return zipEntries(file, at);
   if (form === "tar") return tarFiles(file, piecesOf(input, undefined, signal));
-  const tar = ["--create", "--format=pax", "--file=-"];
+  if (form === "folder") return filesOfOthers(at);
   // bsdtar reads formats that have no other reader here, and writes a tar.
-  const [program, args] =
-    form === "folder" ? ["tar", [...tar, `--directory=${file}`, "."]] : ["bsdtar", [...tar, `@${file}`]];
-  return tarFiles(file, outputOf({ program, args, signal }));
+  const args = ["--create", "--format=pax", "--file=-", `@${at}`];
+  return tarFiles(file, outputOf({ program: "bsdtar", args, signal }));
 }
 
 /**
@@ -186,7 +186,7 @@ async function loadFolder(
         /^(?:toc\.dat|blobs(?:_\d+)?\.toc|(?:blob_)?\d+\.dat(?:\.\w+)?)$/.test(name);
       if (ours) await writeStream(path.join(folder, name), whileThereIsRoom(folder, entry.content()));
     }
-    return await load(filling, { kind: "archive", file: folder, format: "directory" }, part);
+    return await load(filling, { kind: "archive", file: folder, at: folder, format: "directory" }, part);
   });
 }
 

@@ -6,6 +6,7 @@ import { tarFiles } from "../../system/files/tar.ts";
 import type { Contents } from "../../backup/contents/contents.ts";
 import { isOdooDatabase } from "../../backup/contents/read-contents.ts";
 import type { BackupSource } from "../../backup/source.ts";
+import { withDumpedFolder } from "./backup-folder.ts";
 import {
   checkArchiveHeader,
   checkArchiveVersion,
@@ -13,13 +14,13 @@ import {
   readArchiveList,
 } from "./archive-list.ts";
 import { assertRoom, jobsOf, tableProgress, type Filling, type Loaded } from "./filling.ts";
-import type { RestoreInput } from "../reading/input.ts";
+import type { Place, RestoreInput } from "../reading/input.ts";
 import { listArchive, loadArchive } from "./load.ts";
 import { ODOO_FORM, type NewDatabase } from "../target/new-database.ts";
 import { choosePart } from "../reading/parts.ts";
 import { asideNotes } from "../target/set-aside.ts";
 import { SqlLoader } from "./sql-loader.ts";
-import { withDumpedFolder } from "./unpacked.ts";
+import { unpacked } from "./unpacked.ts";
 import { splitName } from "../reading/statement.ts";
 import type { SqlText } from "../reading/text.ts";
 
@@ -31,33 +32,34 @@ export async function loadForeignArchive(
   const { file, format } = input;
   if (format !== "directory") return await loadArchiveAt(filling, input);
   return await withDumpedFolder(
-    filling,
+    async (use) => await unpacked(filling, use),
     file,
-    async (at) => await loadArchiveAt(filling, { ...input, file: at }),
+    async (at) => await loadArchiveAt(filling, { ...input, at }),
   );
 }
 
 async function loadArchiveAt(filling: Filling, input: RestoreInput & { kind: "archive" }): Promise<Loaded> {
   const { source, database, target, progress } = filling;
-  const { file, format } = input;
+  const { file, at, format } = input;
   const { major } = source.installation;
   if (format === "tar") {
     // pg_restore hangs on a truncated one.
-    for await (const _ of tarFiles(file, bytesOf(file)));
+    for await (const _ of tarFiles(file, bytesOf(at)));
   } else {
-    const toc = format === "directory" ? path.join(file, "toc.dat") : file;
+    const toc = format === "directory" ? path.join(at, "toc.dat") : at;
     checkArchiveHeader(file, await firstBytes(toc, 16), major);
   }
-  const list = await readList(source, file);
+  const list = await readList(source, input);
   checkArchiveVersion(file, list, major);
-  await assertRoom(source, format === "directory" ? 0 : await fileBytes(file), 0);
+  await assertRoom(source, format === "directory" ? 0 : await fileBytes(at), 0);
   progress.step(database, "create the database");
   await target.createEmpty(ODOO_FORM);
   progress.step(database, "load");
   const beforeRetry = async (): Promise<void> => await completeForOdoo(target);
   const tar = format === "tar";
   const archive = {
-    file,
+    name: file,
+    file: at,
     list,
     tar,
     jobs: jobsOf(filling),
@@ -82,9 +84,9 @@ async function loadArchiveAt(filling: Filling, input: RestoreInput & { kind: "ar
   };
 }
 
-async function readList(source: BackupSource, file: string) {
+async function readList(source: BackupSource, { file, at }: Place) {
   try {
-    return readArchiveList(await listArchive(source, file));
+    return readArchiveList(await listArchive(source, at));
   } catch (error) {
     throw unreadableArchive(file, error);
   }

@@ -15,6 +15,9 @@ import { SqlLoader, type SqlLoaded } from "./sql-loader.ts";
 
 /** An archive of pg_dump that is loaded. */
 export interface Archive {
+  /** For messages. */
+  readonly name: string;
+  /** Where it is read. */
   readonly file: string;
   readonly list: ArchiveList;
   /** Processes at the same time. */
@@ -83,14 +86,14 @@ export function bothOf(first: ArchiveLoaded, second: ArchiveLoaded): ArchiveLoad
  */
 export async function loadAsSql(
   filling: Filling,
-  { file, trusted, immutableUnaccent, rightsKnown = false, beforeRetry }: Archive,
+  { name, file, trusted, immutableUnaccent, rightsKnown = false, beforeRetry }: Archive,
   entries: readonly ArchiveEntry[],
   how: { readonly again: boolean } = { again: false },
 ): Promise<SqlLoaded> {
   if (!entries.length) return { rows: new Map(), setAside: [], notes: [] };
   const { installation, signal } = filling.source;
   const order = {
-    name: file,
+    name,
     part: undefined,
     converted: () => false,
     trusted,

@@ -3,15 +3,15 @@ import type { CataloguedBackup } from "../../backup/catalogue.ts";
 import { isSealed } from "../../backup/seal.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { linkTarget, realPath } from "../../system/files/files.ts";
-import { whoElseChanges } from "../../system/files/folder.ts";
+import { whoElseChanges } from "../../system/files/held/who-else.ts";
 import { currentUser } from "../../system/machine.ts";
 
 /**
- * Of which cluster a backup is. What it says of itself proves nothing: everybody may know a system identifier.
+ * Whether a backup is of this cluster. The system identifier in its manifest proves nothing: anybody may know it.
  *
- * `own`: by its place, the backups' folder, or by its seal, and in both cases only where nobody else could put something else
- * there. `sealed`: its files are to be held against its checksums before they are believed.
- * `claimed`: it says so, and nothing proves it. `foreign`: of another cluster.
+ * `own`: proven by its place in the backups' folder, or by its seal, and only where no other user could change what lies
+ * there. `sealed`: proven by its seal, so its files must match its checksums before they are believed.
+ * `claimed`: its manifest says so, and nothing proves it. `foreign`: of another cluster.
  */
 export type Provenance =
   | { readonly is: "own"; readonly sealed: boolean }
@@ -19,7 +19,7 @@ export type Provenance =
   | { readonly is: "claimed"; readonly because: string | undefined }
   | { readonly is: "foreign" };
 
-/** To be asked once for a restore, before anything is read: what proved something may be another thing by the next time. */
+/** To be called once for a restore, before anything is read: what lies there may be another backup the next time. */
 export async function provenanceOf(
   source: BackupSource,
   { folder, manifest, madeHere }: CataloguedBackup,
@@ -35,7 +35,7 @@ export async function provenanceOf(
   return (await isSealed(source.layout, folder)) ? { is: "own", sealed: true } : { is: "claimed", because };
 }
 
-/** Root, who runs this, and to whom backups belong. */
+/** User ids: root's, this user's, and the owner's of backups. */
 function trusted({ owner }: BackupSource): number[] {
   return [0, currentUser().uid, ...(owner ? [owner.uid] : [])];
 }

@@ -10,7 +10,7 @@ export class ByteQueue {
     this.#limit = limit;
   }
 
-  /** What is held. */
+  /** The bytes that are held now. */
   get bytes(): Buffer {
     return this.#memory.subarray(this.#start, this.#end);
   }

@@ -70,7 +70,7 @@ const DROPS = [
   /^SELECT\s+(?:pg_catalog\s*\.\s*)?lo_unlink\s*\(/i,
 ];
 
-/** What is not inside a database. */
+/** Statements about objects of the whole cluster, which lie in no database. */
 const OUTSIDE = /^(?:CREATE|ALTER|COMMENT\s+ON)\s+(?:ROLE|USER(?!\s+MAPPING\b)|GROUP|TABLESPACE|SYSTEM)\b/i;
 
 /** The kind of a statement of a dump, told from its words. Pure; an unknown statement is run as it is. */

@@ -15,7 +15,7 @@ import {
   type Likeness,
 } from "../../system/files/filestore-files.ts";
 import type { FilestoreReader } from "../../system/files/filestore-reader.ts";
-import { Folder } from "../../system/files/folder.ts";
+import { Folder } from "../../system/files/held/folder.ts";
 import { regularFileBytes } from "../../system/files/pool-files.ts";
 import { isSafeStoreFname, type ListedFile } from "../../backup/attachments/filestore-list.ts";
 import { poolFile, type BackupPlace } from "../../backup/place.ts";

@@ -6,7 +6,7 @@ import type { NewDatabase } from "./new-database.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import { OdooPgError } from "../../errors.ts";
 import { kindOf } from "../../system/files/files.ts";
-import { inFolder } from "../../system/files/folder.ts";
+import { inFolder } from "../../system/files/held/folder.ts";
 import { explainSql, quoteSqlIdentifier as id } from "../../system/sql/sql.ts";
 import { COLUMNS, neutralizeStatements } from "../../odoo/neutralize.ts";
 

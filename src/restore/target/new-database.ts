@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import path from "node:path";
-import { scramVerifier } from "../../postgres/sql/scram.ts";
-import { BEGIN_UNRECORDED } from "../../postgres/sql/unrecorded.ts";
+import { scramVerifier } from "../../postgres/sql/access/scram.ts";
+import { BEGIN_UNRECORDED } from "../../postgres/sql/access/unrecorded.ts";
 import { quotePassfileField } from "../../postgres/sql/quoting.ts";
+import { compressWithLz4 } from "../../postgres/sql/wal-compression.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { removeFile, writeFileAtomic } from "../../system/files/files.ts";
 import {
@@ -14,8 +15,8 @@ import {
 } from "../../system/sql/sql.ts";
 import { dropOwn } from "../../odoo/own-names.ts";
 import { lockWork } from "../../odoo/work-lock.ts";
-import type { RoleAccess } from "../../postgres/sql/role-access.ts";
-import type { Superuser } from "../../postgres/sql/superuser.ts";
+import type { RoleAccess } from "../../postgres/sql/access/role-access.ts";
+import type { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { SAFE_EXTENSIONS } from "../../backup/restorable.ts";
 import { SCRATCH_PREFIX, type BackupSource } from "../../backup/source.ts";
 import type { WantedExtension } from "../reading/statement.ts";
@@ -158,6 +159,7 @@ export class NewDatabase {
   }
 
   async #create(words: string): Promise<void> {
+    await compressWithLz4(this.#keeper);
     // No other session may connect before access is revoked.
     await this.#keeper.query(`CREATE DATABASE ${id(this.name)} ${words} ALLOW_CONNECTIONS false`);
     await this.#keeper.query(

@@ -6,7 +6,7 @@ import { OdooPgError, toOdooPgError } from "../../errors.ts";
 import { othersByOurNames } from "../../odoo/own-names.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { isBelievable, namesIn, removeFile, removeTree } from "../../system/files/files.ts";
-import { removeIn, renameIn } from "../../system/files/folder.ts";
+import { removeIn, renameIn } from "../../system/files/held/by-path.ts";
 import { inspectJsonFile } from "../../system/files/json-file.ts";
 import { isInUse, renameInUse } from "../../postgres/sql/rename-database.ts";
 import { explainSql, quoteSqlIdentifier as id, SqlError, type Session } from "../../system/sql/sql.ts";
@@ -65,9 +65,26 @@ export async function publish(
   progress: Progress,
 ): Promise<Published> {
   const { database, replaces: old } = placement;
-  const session = target.outside;
-  const kept = old === undefined ? undefined : await freeName(session, database, now());
+  const kept = old === undefined ? undefined : await freeName(target.outside, database, now());
   progress.step(database, old === undefined ? "give it its name" : "end the sessions, swap");
+  const file = await swap(source, target, placement, kept);
+  placement.files?.close();
+  return await clearAway(source, target, placement, { kept, file }, progress);
+}
+
+/**
+ * Gives it its name, and the one that had it another: both or neither.
+ * @param kept the other name, where one had it
+ * @returns the file that records what still has to be cleared away
+ */
+async function swap(
+  source: BackupSource,
+  target: NewDatabase,
+  placement: Placement,
+  kept: string | undefined,
+): Promise<string | undefined> {
+  const { database, replaces: old } = placement;
+  const session = target.outside;
   const { journal, file } = await beginJournal(source, markOf(target.name), {
     version: 1,
     incoming: target.name,
@@ -99,7 +116,7 @@ export async function publish(
     await session.query("ROLLBACK").catch(() => {});
     let done: boolean;
     try {
-      done = await settle(source, session, journal, committing);
+      done = await settle(source, session, journal, file, committing);
     } catch (unknown) {
       // It may be the live one, and by what is there the next restore settles it.
       target.leave();
@@ -112,7 +129,18 @@ export async function publish(
         : explainSql(error, `Database "${database}" cannot get its name`);
     }
   }
-  placement.files?.close();
+  return file;
+}
+
+/** Whatever of it fails is told: the new one has its name. */
+async function clearAway(
+  source: BackupSource,
+  target: NewDatabase,
+  placement: Placement,
+  { kept, file }: { readonly kept: string | undefined; readonly file: string | undefined },
+  progress: Progress,
+): Promise<Published> {
+  const { database, replaces: old } = placement;
   const notes: string[] = [];
   /** @returns whether it was done */
   const ifPossible = async (undone: string, act: () => Promise<void>): Promise<boolean> => {
@@ -178,7 +206,7 @@ export async function changeName(source: BackupSource, from: string, to: string)
       await session.query("COMMIT");
     } catch (error) {
       await session.query("ROLLBACK").catch(() => {});
-      if (!(await settle(source, session, journal, committing))) {
+      if (!(await settle(source, session, journal, file, committing))) {
         await endJournal(file);
         throw error instanceof OdooPgError
           ? error
@@ -285,6 +313,37 @@ async function takeOver(session: Session, target: string, like: string | undefin
 }
 
 /**
+ * Completes changes of names that were interrupted between database and filestore. What another process works on is left
+ * alone.
+ * @param note receives what a person has to check
+ */
+export async function settleInterrupted(source: BackupSource, note: Progress["note"]): Promise<void> {
+  await source.superuser.use(async (session) => await settleAll(source, session, note));
+}
+
+async function settleAll(source: BackupSource, session: Session, note: Progress["note"]): Promise<void> {
+  const root = source.config.odoo.filestore;
+  if (root === undefined) return;
+  for (const name of await namesIn(root)) {
+    if (!JOURNAL.test(name)) continue;
+    const file = path.join(root, name);
+    if (!(await isBelievable(file))) {
+      // The owner of the filestores could have written it.
+      note(await setAside(file, "it does not belong to root"));
+      continue;
+    }
+    const journal = await inspectJsonFile(file, journalSchema);
+    if (!journal) continue;
+    if (!journal.ok) {
+      note(await setAside(file, journal.problem));
+      continue;
+    }
+    if (!(await lockMark(session, markOf(journal.value.incoming)))) continue;
+    await settleLeft(source, session, journal.value, file, note);
+  }
+}
+
+/**
  * Clears away what killed restores and copies left behind: half-finished databases, their roles and folders, and a
  * change of names that was interrupted between database and filestore. What another process works on is left alone.
  * @param note receives what a person has to check
@@ -292,23 +351,7 @@ async function takeOver(session: Session, target: string, like: string | undefin
 export async function tidyUp(source: BackupSource, note: Progress["note"]): Promise<void> {
   const root = source.config.odoo.filestore;
   await source.superuser.use(async (session) => {
-    for (const name of root === undefined ? [] : await namesIn(root)) {
-      if (!JOURNAL.test(name) || root === undefined) continue;
-      const file = path.join(root, name);
-      if (!(await isBelievable(file))) {
-        // The owner of the filestores could have written it.
-        note(await setAside(file, "it does not belong to root"));
-        continue;
-      }
-      const journal = await inspectJsonFile(file, journalSchema);
-      if (!journal) continue;
-      if (!journal.ok) {
-        note(await setAside(file, journal.problem));
-        continue;
-      }
-      if (!(await lockMark(session, markOf(journal.value.incoming)))) continue;
-      await settleLeft(source, session, journal.value, file, note);
-    }
+    await settleAll(source, session, note);
     for (const mark of await abandonedMarks(session)) {
       try {
         const name = await removeAbandoned(session, mark);
@@ -348,7 +391,7 @@ async function settleLeft(
 ): Promise<void> {
   const { database } = journal;
   try {
-    const done = await settle(source, session, journal, true);
+    const done = await settle(source, session, journal, file, true);
     const old = done ? await clearOld(source, session, journal) : undefined;
     if (old !== undefined)
       note(

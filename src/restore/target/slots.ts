@@ -1,6 +1,6 @@
 import { odooPg, nextStep } from "../../next-step.ts";
 import { OdooPgError } from "../../errors.ts";
-import type { Superuser } from "../../postgres/sql/superuser.ts";
+import type { Superuser } from "../../postgres/sql/access/superuser.ts";
 import type { Session } from "../../system/sql/sql.ts";
 
 const KEEP = "Keep the old database: --keep-old";

@@ -6,7 +6,8 @@ import { odooPg } from "../../next-step.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { moveIfThere } from "../../system/files/filestore-files.ts";
 import { kindOf } from "../../system/files/files.ts";
-import { removeIn, writeIn } from "../../system/files/folder.ts";
+import { changedAt, moveAllInto, moveWritten } from "../../system/files/merge-folders.ts";
+import { removeIn, writeIn } from "../../system/files/held/by-path.ts";
 import { SqlError, type Session } from "../../system/sql/sql.ts";
 import { filestoreFor } from "./attachments.ts";
 import { lockMark, markOf } from "./new-database.ts";
@@ -78,21 +79,51 @@ function foldersOf({ config }: BackupSource, journal: Journal): Folders | undefi
 export async function moveFolders(source: BackupSource, journal: Journal): Promise<void> {
   const folders = foldersOf(source, journal);
   if (!folders) return;
-  if (folders.kept !== undefined) await moveIfThere(folders.present, folders.kept);
-  await moveIfThere(folders.incoming, folders.present);
+  const { incoming, present, kept } = folders;
+  if (kept !== undefined && (await moveIfThere(present, kept)) && (await isThere(present)))
+    // Odoo, whose sessions were ended, went on with a file.
+    await moveAllInto(present, kept);
+  await moveIfThere(incoming, present);
 }
 
-/** @param taken whether another owner's database has the name by now, and the files there may be its own */
-async function moveFoldersBack(source: BackupSource, journal: Journal, taken: boolean): Promise<void> {
+async function isThere(folder: string): Promise<boolean> {
+  return (await kindOf(folder)) !== undefined;
+}
+
+/**
+ * Brings folders back to the databases that kept their names. Odoo has served these meanwhile, with the folder that had
+ * the name: what it has written there belongs to them.
+ * @param taken whether another owner's database has the name by now, and the files there may be its own
+ * @param file the record, which was written when the new files were whole
+ */
+async function moveFoldersBack(
+  source: BackupSource,
+  journal: Journal,
+  taken: boolean,
+  file: string | undefined,
+): Promise<void> {
   const folders = foldersOf(source, journal);
   if (!folders || taken) return;
   const { incoming, present, kept } = folders;
-  const keptThere = kept !== undefined && (await kindOf(kept)) !== undefined;
-  const incomingThere = (await kindOf(incoming)) !== undefined;
-  // The new files are at the place of the old ones only if they were moved; so is what Odoo has put there since.
-  if (!incomingThere && (keptThere || (journal.files ?? journal.kept === null)))
+  const since = (file === undefined ? undefined : await changedAt(file)) ?? Infinity;
+  const keptThere = kept !== undefined && (await isThere(kept));
+  const incomingThere = await isThere(incoming);
+  const presentThere = await isThere(present);
+  if (journal.kept === null) {
+    // Of a database that was to be renamed, and is called what it was: its folder was moved.
+    if (!presentThere || journal.files === false) return;
+    if (incomingThere && markOf(journal.incoming) !== "") return;
+    if (incomingThere) await moveAllInto(incoming, present);
     await moveIfThere(present, incoming);
-  if (keptThere && kept !== undefined) await moveIfThere(kept, present);
+    return;
+  }
+  if (presentThere && keptThere) {
+    // The new files never came to the place of the old ones, or they did.
+    if (incomingThere || journal.files === false) await moveAllInto(present, kept);
+    else await moveIfThere(present, incoming);
+  } else if (presentThere && !incomingThere && journal.files === true) await moveIfThere(present, incoming);
+  if (keptThere) await moveIfThere(kept, present);
+  await moveWritten(incoming, present, since);
 }
 
 /** The outcome of a change of names. */
@@ -130,6 +161,7 @@ async function askOutcome(session: Session, journal: Journal): Promise<Outcome> 
 /**
  * Brings the folders to where the databases are, after a change of names that failed or was cut off.
  * @param session in which it was made, or which has its lock by now
+ * @param file the record of it
  * @param maybeCommitted whether its end may have been reached
  * @returns whether the databases have their new names
  * @throws OdooPgError timed_out where no server says so, and what the file system answers; the record is still needed then
@@ -138,12 +170,13 @@ export async function settle(
   source: BackupSource,
   session: Session,
   journal: Journal,
+  file: string | undefined,
   maybeCommitted: boolean,
 ): Promise<boolean> {
   const { done, taken } = maybeCommitted
     ? await findOutcome(source, session, journal)
     : { done: false, taken: false };
-  if (!done) await moveFoldersBack(source, journal, taken);
+  if (!done) await moveFoldersBack(source, journal, taken, file);
   return done;
 }
 

@@ -15,7 +15,8 @@ import {
 } from "node:fs";
 import path from "node:path";
 import { explain, isErrno, type Owner } from "./files.ts";
-import { renameIn, type Folder } from "./folder.ts";
+import { renameIn } from "./held/by-path.ts";
+import type { Folder } from "./held/folder.ts";
 import { copyHashed, filesBelow, syncPath } from "./pool-files.ts";
 import { run } from "../process/process.ts";
 

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import path from "node:path";
-import { Folder, isHeld } from "./folder.ts";
+import { Folder } from "./held/folder.ts";
+import { isHeld } from "./held/opening.ts";
 import { mayPass, mayRead, type Owner } from "./rights.ts";
 import { regularFileBytes } from "./pool-files.ts";
 

@@ -61,7 +61,7 @@ export async function* tarFiles(file: string, pieces: AsyncIterable<Buffer>): As
   }
 }
 
-/** What is wrong with a name in an archive: it would lead out of it. */
+/** Why a name in an archive is refused: it would lead out of the archive. Undefined where it is fine. */
 export function nameProblem(name: string): string | undefined {
   const leads = name.startsWith("/") || /^[A-Za-z]:/.test(name) || name.includes("\\");
   if (leads || name.split("/").includes("..")) return `it names ${JSON.stringify(name)}, outside of itself`;

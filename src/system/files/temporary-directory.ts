@@ -6,7 +6,7 @@ import path from "node:path";
 import { ownPid, processIdentity } from "../process/process.ts";
 import { isErrno } from "./errno.ts";
 import { ensureDirectory, passableFor, type Owner } from "./files.ts";
-import { removeIn } from "./folder.ts";
+import { removeIn } from "./held/by-path.ts";
 
 /** Taken where the system has no directory for temporary files, as in a container whose root file system is read-only. */
 const IN_MEMORY = "/dev/shm";

@@ -10,12 +10,14 @@ import { nameProblem, type ArchivedFile } from "./tar.ts";
 
 /**
  * The files in a zip archive, one after the other; the archive is never held as a whole. Directories are left out.
+ * @param file its name, for messages
+ * @param at where it is read
  * @throws OdooPgError dump_unusable for a name that leads elsewhere, encryption, damage.
  */
-export async function* zipEntries(file: string): AsyncGenerator<ArchivedFile> {
+export async function* zipEntries(file: string, at: string): AsyncGenerator<ArchivedFile> {
   let zip: yauzl.ZipFile;
   try {
-    zip = await yauzl.openPromise(file, { lazyEntries: true, autoClose: false });
+    zip = await yauzl.openPromise(at, { lazyEntries: true, autoClose: false });
   } catch (error) {
     throw unusable(file, error);
   }

@@ -7,8 +7,8 @@ export interface CrowdLimits {
 }
 
 /**
- * The connections of those who have not shown who they are. Where there are too many the oldest goes, not the newest: so
- * whoever opens connections and says nothing, or little, shuts nobody out. Those who are known are not counted any more.
+ * Connections whose other side has not shown a certificate yet. Where there are too many, the oldest is closed, not the
+ * newest: so opening connections and saying nothing shuts nobody out. A connection that becomes known is not counted.
  */
 export class Crowd {
   readonly #limits: CrowdLimits;
@@ -23,7 +23,7 @@ export class Crowd {
     const name = nameOf(socket);
     this.#strangers.set(name, socket);
     socket.once("close", () => {
-      // Another one may have the same port by now.
+      // A later connection may come from the same port.
       if (this.#strangers.get(name) === socket) this.#strangers.delete(name);
     });
     const { fromOne, fromAll } = this.#limits;
@@ -34,7 +34,7 @@ export class Crowd {
     if (this.#strangers.size > fromAll) this.#send(this.#strangers.values().next().value);
   }
 
-  /** Whose connection this is has shown who they are. A connection with TLS has the addresses of the one that it is in. */
+  /** The other side has shown a certificate. A TLS socket has the addresses of the connection below it. */
   know(socket: Socket): void {
     this.#strangers.delete(nameOf(socket));
   }
@@ -43,6 +43,32 @@ export class Crowd {
     if (!socket) return;
     this.#strangers.delete(nameOf(socket));
     socket.destroy();
+  }
+}
+
+/** Connections of those who have shown a certificate: each has so many, and the oldest of them is closed for one more. */
+export class Known {
+  readonly #most: number;
+  /** The oldest first. */
+  readonly #sockets = new Map<string, Set<Socket>>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Does nothing for a connection that is known already. */
+  enter(certificate: string, socket: Socket): void {
+    const own = this.#sockets.get(certificate) ?? new Set<Socket>();
+    if (own.has(socket) || socket.destroyed) return;
+    this.#sockets.set(certificate, own.add(socket));
+    socket.once("close", () => {
+      own.delete(socket);
+      if (own.size === 0) this.#sockets.delete(certificate);
+    });
+    const [oldest] = own;
+    if (own.size <= this.#most || !oldest) return;
+    own.delete(oldest);
+    oldest.destroy();
   }
 }
 

@@ -43,7 +43,7 @@ async function closing(server: http.Server): Promise<void> {
   clearTimeout(cut);
 }
 
-/** What is answered to a request for a path. */
+/** The answer to a request. */
 export interface PlainAnswer {
   readonly status: number;
   readonly text: string;

@@ -3,18 +3,18 @@ import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { TLSSocket, type SecureContextOptions } from "node:tls";
-import { Crowd } from "./crowd.ts";
+import { Crowd, Known } from "./crowd.ts";
 
-/** A certificate, its key and the one authority that is believed: all PEM. */
+/** A certificate, its key, and the one authority that is trusted; all PEM. */
 export interface TlsIdentity {
   readonly certificate: string;
   readonly key: string;
   readonly authority: string;
-  /** Which machine of the name in the certificate it is: told with each question. */
+  /** Tells this machine from another one with the same name in its certificate; sent with each request. */
   readonly id?: string | undefined;
 }
 
-/** The header that tells it. */
+/** The header that carries `id`. */
 const ID_HEADER = "odoo-pg-host";
 
 export interface TlsRequest {
@@ -25,8 +25,8 @@ export interface TlsRequest {
   /** Sent as JSON. */
   readonly body?: unknown;
   /**
-   * Whom to believe and who one is; an authority alone: who asks shows no certificate. `anybody`: the other side is not
-   * known yet, so nothing secret is asked or told.
+   * Which authority to trust, and the certificate to show; with an authority alone none is shown. `anybody`: the other side
+   * cannot be verified yet, so nothing secret may be sent.
    */
   readonly trust: TlsIdentity | Pick<TlsIdentity, "authority"> | "anybody";
   /** Milliseconds for the whole answer. */
@@ -42,7 +42,7 @@ export interface TlsAnswer {
 /** Characters of an answer that are read. */
 const LARGEST = 16 * 1024 * 1024;
 
-/** Connections are kept for the next question of the same identity, until it has another certificate. */
+/** Agents keep connections open for the next request of an identity, until its certificate changes. */
 const agents = new WeakMap<object, { readonly agent: https.Agent; readonly certificate: string }>();
 
 function agentFor(trust: TlsIdentity): https.Agent {
@@ -62,7 +62,7 @@ function agentFor(trust: TlsIdentity): https.Agent {
 }
 
 function optionsFor(trust: TlsRequest["trust"]): https.RequestOptions {
-  // Only to be shown the authority's certificate, which is then held against what one was told of it.
+  // Only to be shown the authority's certificate, whose fingerprint the caller then compares with the one it was given.
   if (trust === "anybody") return { agent: false, rejectUnauthorized: false };
   if ("key" in trust) return { agent: agentFor(trust) };
   return { agent: false, ca: trust.authority, minVersion: "TLSv1.2" };
@@ -95,7 +95,27 @@ async function begin(request: TlsRequest): Promise<http.IncomingMessage> {
   });
 }
 
-/** Asks over TLS. @throws Error when there is no whole answer within the timeout, or the other side is not whom one believes */
+/** As `askTls`, for an answer that is no text. @param most bytes of it */
+export async function askTlsBytes(
+  request: TlsRequest,
+  most: number,
+): Promise<{ readonly status: number; readonly bytes: Buffer }> {
+  const response = await begin(request);
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of response) {
+    if (!(piece instanceof Buffer)) throw new Error("the answer is not read as it comes");
+    pieces.push(piece);
+    bytes += piece.length;
+    if (bytes > most) throw new Error(`${request.host}:${request.port} answers without an end`);
+  }
+  return { status: response.statusCode ?? 0, bytes: Buffer.concat(pieces) };
+}
+
+/**
+ * Sends a request over TLS. @throws Error without a whole answer within the timeout, or where the other side is not
+ * trusted
+ */
 export async function askTls(request: TlsRequest): Promise<TlsAnswer> {
   const response = await begin(request);
   response.setEncoding("utf8");
@@ -107,37 +127,50 @@ export async function askTls(request: TlsRequest): Promise<TlsAnswer> {
   return { status: response.statusCode ?? 0, text };
 }
 
-/** What a server over TLS is asked. */
+/** A request to a server over TLS. */
 export interface TlsQuestion {
   readonly method: string;
   readonly path: string;
   readonly body: string;
   /** Address of the other side. */
   readonly remote: string;
-  /** The name in the certificate that the other side has shown, where the authority signed it. */
+  /** The name in the client's certificate, where the cluster's authority signed it. */
   readonly peer: string | undefined;
-  /** The same, where the authority of guests signed it: it has fewer rights. */
+  /** The name in the client's certificate, where the authority of guests signed it: it has fewer rights. */
   readonly guest: string | undefined;
-  /** What it has shown, of either authority: for whom, and for which addresses. */
+  /** The client's certificate, signed by either authority. */
   readonly certificate: X509Certificate | undefined;
-  /** Which machine of that name it says it is; undefined where it says nothing. */
+  /** The client's `id`, which nothing proves; undefined where it sent none. */
   readonly id: string | undefined;
+  /** When the answer is no longer in memory: the other side has read it, or it is dropped. */
+  readonly sent: Promise<void>;
 }
 
 export interface TlsService {
   readonly host: string;
   readonly port: number;
   readonly identity: TlsIdentity;
-  /** Another authority, which signs for those who may ask less. Its name must be another one. */
+  /** Another authority, for clients with fewer rights. Its subject must differ from that of the first. */
   readonly guests?: string | undefined;
-  readonly answer: (question: TlsQuestion) => Promise<{ readonly status: number; readonly body: unknown }>;
+  readonly answer: (question: TlsQuestion) => Promise<Told>;
+  /** Milliseconds for the other side to read an answer; default 30 s. */
+  readonly readWithin?: number;
 }
 
-/** Bytes of a question, milliseconds for it, and connections of those who have shown no certificate. */
+/** An answer: a document, or what a file holds. */
+type Told =
+  | { readonly status: number; readonly body: unknown }
+  | { readonly status: number; readonly bytes: Uint8Array };
+
+/** Bytes of a request, milliseconds for it and for its head, and connections that have shown no certificate. */
 const QUESTION_BYTES = 256 * 1024;
 const QUESTION_TIMEOUT = 15_000;
 const HEAD_TIMEOUT = 5000;
 const STRANGERS = { fromOne: 16, fromAll: 64 };
+
+/** Milliseconds for an answer to be read, and connections that one certificate may have: an agent opens 8. */
+const ANSWER_TIMEOUT = 30_000;
+const MOST_OF_ONE = 16;
 
 /** A server that runs. */
 export interface TlsServer {
@@ -146,9 +179,14 @@ export interface TlsServer {
   readonly renew: () => void;
 }
 
-/** Serves JSON over TLS to hosts of the cluster, and to strangers what each path allows. @throws the system's error */
-export async function serveTls({ host, port, identity, guests, answer }: TlsService): Promise<TlsServer> {
+/**
+ * Serves JSON and files over TLS, also to clients without a certificate: `answer` decides what each may have. @throws the
+ * system's error
+ */
+export async function serveTls(service: TlsService): Promise<TlsServer> {
+  const { host, port, identity, guests } = service;
   const crowd = new Crowd(STRANGERS);
+  const known = new Known(MOST_OF_ONE);
   const authority = nameOf(new X509Certificate(identity.authority));
   const shown = (): SecureContextOptions => ({
     cert: `${identity.certificate}\n${identity.authority}`,
@@ -160,14 +198,14 @@ export async function serveTls({ host, port, identity, guests, answer }: TlsServ
     {
       ...shown(),
       requestCert: true,
-      // Whoever joins has no certificate yet: each path says whom it answers.
+      // A host that joins has no certificate yet: each path decides whom it answers.
       rejectUnauthorized: false,
       handshakeTimeout: HEAD_TIMEOUT,
       requestTimeout: QUESTION_TIMEOUT,
       headersTimeout: HEAD_TIMEOUT,
     },
     (incoming, outgoing) => {
-      void respond(incoming, outgoing, answer, crowd, authority);
+      void respond(incoming, outgoing, service, { crowd, known, authority });
     },
   );
   server.maxConnections = 200;
@@ -191,15 +229,22 @@ export async function serveTls({ host, port, identity, guests, answer }: TlsServ
 async function respond(
   incoming: http.IncomingMessage,
   outgoing: http.ServerResponse,
-  answer: TlsService["answer"],
-  crowd: Crowd,
-  authority: string | undefined,
+  { answer, readWithin = ANSWER_TIMEOUT }: TlsService,
+  {
+    crowd,
+    known: ofOne,
+    authority,
+  }: { readonly crowd: Crowd; readonly known: Known; readonly authority: string | undefined },
 ): Promise<void> {
-  let told: { readonly status: number; readonly body: unknown };
+  let told: Told;
+  const sent = new Promise<void>((resolve) => outgoing.once("close", resolve));
   try {
     const { socket } = incoming;
     const known = certifiedBy(socket);
-    if (known !== undefined) crowd.know(socket);
+    if (known !== undefined) {
+      crowd.know(socket);
+      ofOne.enter(known.certificate.fingerprint256, socket);
+    }
     const isPeer = known?.authority === authority;
     const body = await bodyOf(incoming);
     const id = incoming.headers[ID_HEADER];
@@ -212,16 +257,21 @@ async function respond(
       guest: isPeer ? undefined : known?.name,
       certificate: known?.certificate,
       id: typeof id === "string" ? id : undefined,
+      sent,
     });
   } catch (error) {
     told = { status: 500, body: { error: error instanceof Error ? error.message : String(error) } };
   }
-  const text = JSON.stringify(told.body);
-  outgoing.writeHead(told.status, {
-    "content-type": "application/json",
-    "content-length": Buffer.byteLength(text),
-  });
-  outgoing.end(text);
+  const [type, content] =
+    "bytes" in told
+      ? ["application/octet-stream", told.bytes]
+      : ["application/json", Buffer.from(JSON.stringify(told.body))];
+  outgoing.writeHead(told.status, { "content-type": type, "content-length": content.length });
+  outgoing.end(content);
+  // Who does not read keeps it in memory.
+  const late = setTimeout(() => outgoing.destroy(), readWithin);
+  await sent;
+  clearTimeout(late);
 }
 
 interface Certified {
@@ -230,10 +280,10 @@ interface Certified {
   readonly certificate: X509Certificate;
 }
 
-/** Who is at the other end of a connection: read once, as hosts ask several times a second by the same one. */
+/** The verified client of each connection: read once, as hosts send several requests a second by the same one. */
 const certified = new WeakMap<Socket, Certified | undefined>();
 
-/** Who it is by its certificate, and by which of the authorities that are believed. */
+/** The client by its certificate; undefined where it has shown none that a trusted authority signed. */
 function certifiedBy(socket: Socket): Certified | undefined {
   if (!certified.has(socket)) certified.set(socket, readCertified(socket));
   return certified.get(socket);

@@ -17,7 +17,7 @@ export interface WebOptions {
   readonly answer: (request: Request, caller: Caller) => Response | Promise<Response>;
 }
 
-/** What is known of who asks, beside the request. */
+/** The client of a request. */
 export interface Caller {
   /** Address of the other side. */
   readonly remote: string;

@@ -11,6 +11,8 @@ export interface PipedProgram {
   readonly program: string;
   readonly args: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** A file that is its standard input, where nothing else is. */
+  readonly inputFile?: string;
   readonly signal?: AbortSignal | undefined;
   /** Called with what it writes to its standard error. */
   readonly onStderr?: (text: string) => void;
@@ -39,9 +41,9 @@ async function start(
   stdout: "pipe" | "ignore",
 ): Promise<Running> {
   const { execa } = await loadExeca();
-  const { program, args, environment, signal, onStderr } = piece;
+  const { program, args, environment, inputFile, signal, onStderr } = piece;
   const child = execa(program, args, {
-    stdin,
+    stdin: inputFile === undefined ? stdin : { file: inputFile },
     stdout,
     stderr: "pipe",
     // What it gives is streamed, and held nowhere.
@@ -148,8 +150,12 @@ export async function* bytesOf(file: string, onBytes?: (bytes: number) => void):
   }
 }
 
-/** What a gzip file holds. @throws OdooPgError dump_unusable when it is cut or damaged. */
-export async function* gunzipped(file: string, onBytes?: (bytes: number) => void): AsyncGenerator<Buffer> {
+/** What a gzip file holds. @param name for messages @throws OdooPgError dump_unusable when it is cut or damaged. */
+export async function* gunzipped(
+  file: string,
+  onBytes?: (bytes: number) => void,
+  name = file,
+): AsyncGenerator<Buffer> {
   const source = createReadStream(file, { highWaterMark: CHUNK });
   let done = 0;
   source.on("data", (chunk) => {
@@ -163,7 +169,7 @@ export async function* gunzipped(file: string, onBytes?: (bytes: number) => void
   } catch (error) {
     if (!isErrno(error, "Z_BUF_ERROR", "Z_DATA_ERROR")) throw error;
     throw new OdooPgError("dump_unusable", {
-      message: `${file} is truncated or damaged: ${error instanceof Error ? error.message : String(error)}.`,
+      message: `${name} is truncated or damaged: ${error instanceof Error ? error.message : String(error)}.`,
       safe: "Nothing that existed was changed.",
       next: "Copy the file again.",
       cause: error,

@@ -1,12 +1,13 @@
 import { Client, escapeIdentifier, escapeLiteral, Query, type QueryConfig } from "pg";
 import { OdooPgError } from "../../errors.ts";
+import { nextStep, odooPg } from "../../next-step.ts";
 
 /** Settings of a session, such as synchronous_commit. */
 export type Settings = Readonly<Record<string, string | undefined>>;
 
 /**
  * How to reach a server and as whom. The password is never logged nor part of an error. In src/ only
- * src/postgres/sql/superuser.ts and src/postgres/sql/role-access.ts open sessions with them.
+ * src/postgres/sql/access/superuser.ts and src/postgres/sql/access/role-access.ts open sessions with them.
  */
 export interface Credentials {
   /** Host name, address, or the directory of a Unix socket. */
@@ -40,6 +41,8 @@ interface Asking {
   /** Runs statements that take no values, in one text and one transaction; returns how many rows each went over. */
   readonly counts: (statements: readonly string[]) => Promise<number[]>;
   readonly close: () => Promise<void>;
+  /** Ends the connection without a word to a server that may not answer. */
+  readonly abandon: () => void;
   /** True once the connection is known to be broken. */
   readonly broken: () => boolean;
   /** Calls `listener` when the other side ends the connection, as a server does that goes down. */
@@ -51,7 +54,7 @@ export interface OrdinarySession extends Asking {
   readonly rights: "ordinary";
 }
 
-/** A session of the superuser: made by src/postgres/sql/superuser.ts alone. */
+/** A session of the superuser: made by src/postgres/sql/access/superuser.ts alone. */
 export interface SuperuserSession extends Asking {
   readonly rights: "superuser";
   /** Whether the server asked for a password, and did not let it in by who asks. */
@@ -185,6 +188,10 @@ export async function connect(credentials: Credentials): Promise<OrdinarySession
       if (broken) destroy(client);
       else await client.end().catch(() => {});
     },
+    abandon() {
+      broken = true;
+      destroy(client);
+    },
     broken: () => broken,
     onEnd: (listener) => {
       listeners.push(listener);
@@ -237,6 +244,9 @@ export async function withSession<T>(
 export const quoteSqlLiteral = (value: string): string => escapeLiteral(value);
 export const quoteSqlIdentifier = (name: string): string => escapeIdentifier(name);
 
+/** SQLSTATE of a statement that lock_timeout ended. */
+const LOCK_NOT_AVAILABLE = "55P03";
+
 /** What the reader can do about an error of SQL: the server's own words stay in front. */
 export function explainSql(error: unknown, doing: string): OdooPgError {
   if (error instanceof OdooPgError) return error;
@@ -246,6 +256,14 @@ export function explainSql(error: unknown, doing: string): OdooPgError {
       message: `${doing}: ${sql.message}`,
       safe: "PostgreSQL keeps what was committed.",
       next: "Make room, then run the same command again.",
+    });
+  }
+  if (sql.code === LOCK_NOT_AVAILABLE) {
+    return new OdooPgError("timed_out", {
+      message: `${doing}: another session holds a lock that this needs, and did not let go of it in time.`,
+      safe: "What was begun is undone.",
+      next: nextStep`Look whose transaction stays open, end it, and run the same command again: ${odooPg("sessions", "list")}`,
+      cause: error,
     });
   }
   return new OdooPgError("command_failed", {

@@ -128,6 +128,7 @@ function atRest(cluster: SimulatedCluster): void {
   expect([...cluster.held]).toEqual([]);
   expect(cluster.poolOpen).toBe(true);
   expect(cluster.paused).toBe(false);
+  expect(cluster.heldNew).toBeUndefined();
   for (const [name, { slots, lost }] of cluster.nodes)
     if (name !== record && !lost && cluster.node(name).running) expect([...slots], name).toEqual([]);
 }
@@ -356,6 +357,7 @@ test("a plan reads as what is done, in its order", () => {
     "checkpoint on pg1, so that its shutdown is short",
     "checkpoint on pg2, so that its promotion is short",
     "create slots on pg2 for pg1",
+    "new clients wait instead of being led to pg1; those who are logging in finish",
     "reads leave the replicas, then commits wait for none of them",
     "new sessions wait at the write endpoint; sessions on pg1 end",
     "stop pg1 (fast) while its replicas are attached: it sends everything",

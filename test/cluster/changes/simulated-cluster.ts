@@ -26,6 +26,8 @@ export class SimulatedCluster {
   poolOpen = true;
   /** Whether clients of poolers wait. */
   paused = false;
+  /** The node that no new client is led to. */
+  heldNew: string | undefined;
   readonly held = new Set<string>();
   readonly nodes: Map<string, SimulatedNode>;
 
@@ -88,6 +90,8 @@ export class SimulatedCluster {
   loseAgent(): void {
     this.held.clear();
     this.poolOpen = true;
+    // It lasts for some seconds.
+    this.heldNew = undefined;
     // The next one has its poolers go on.
     this.paused = false;
     this.writes = this.record;
@@ -116,6 +120,12 @@ export class SimulatedCluster {
       case "resume_clients":
         this.paused = false;
         break;
+      case "hold_new_clients":
+        this.heldNew = step.node;
+        return;
+      case "let_in_new_clients":
+        this.heldNew = undefined;
+        return;
       case "leave_pool":
       case "empty_pool":
         this.poolOpen = false;

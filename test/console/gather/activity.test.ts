@@ -6,7 +6,7 @@ import {
   longTransactionsOf,
 } from "../../../src/console/gather/activity.ts";
 import { ago, lastingFor } from "../../../src/console/gather/durations.ts";
-import type { ActiveSession } from "../../../src/postgres/sql/activity.ts";
+import type { ActiveSession } from "../../../src/postgres/sql/observing/activity.ts";
 
 function session(pid: number, changes: Partial<ActiveSession> = {}): ActiveSession {
   return {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { command, nextStep, odooPg, printNext, withConfig } from "../../../src/next-step.ts";
-import type { BackupStatus, RunReport } from "../../../src/model/backup-report.ts";
+import type { BackupStatus, RunReport } from "../../../src/model/backups/backup-report.ts";
 import { statusOf } from "../../../src/cluster/status.ts";
 import type { Warning } from "../../../src/model/warnings.ts";
 import { databasesOf } from "../../../src/console/gather/databases.ts";

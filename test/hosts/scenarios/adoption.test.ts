@@ -1,19 +1,13 @@
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
-import { atEnd } from "../../support/scope.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
-import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import { describeOnHosts, makeLab } from "../on-hosts.ts";
 import { Traffic } from "../lab/traffic.ts";
 import { SeveralHosts } from "../several-hosts.ts";
 
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
-
-describe.skipIf(reason !== undefined)("a running cluster that becomes one of several hosts", () => {
+describeOnHosts("a running cluster that becomes one of several hosts", () => {
   test("cuts no session, refuses nobody, and lets one host in with each token", async () => {
-    const lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
-    atEnd(async () => await lab.end());
+    const lab = await makeLab("h1", "h2", "h3");
     const [h1, h2, h3] = [lab.host("h1"), lab.host("h2"), lab.host("h3")];
     const several = await SeveralHosts.alone(lab, program());
     const traffic = await Traffic.start(

@@ -1,11 +1,8 @@
-import { beforeAll, describe, expect, test } from "vitest";
-import { cannotMakeHosts } from "../lab/lab.ts";
+import { beforeAll, expect, test } from "vitest";
+import { describeOnHosts } from "../on-hosts.ts";
 import type { Host } from "../lab/host.ts";
 import { waitFor } from "../../support/wait.ts";
 import { AGENT, ETCD, type Fault, PATRONI, POSTMASTER, REPLAY, SERVER, Stage } from "./scene.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 /** Of these the others follow: they run in CI. */
 const faults: readonly Fault[] = [
@@ -13,6 +10,7 @@ const faults: readonly Fault[] = [
     name: "switchover by plan",
     passes: "writes pause 2.5 s at most; 0 acknowledged rows lost, 0 reads stale",
     happens: async ({ several }) => await several.switchover(),
+    planned: true,
     most: 4000,
   },
   {
@@ -79,7 +77,7 @@ const faults: readonly Fault[] = [
   },
 ];
 
-describe.skipIf(reason !== undefined)("three hosts, made of one that ran", () => {
+describeOnHosts("three hosts, made of one that ran", () => {
   let stage: Stage;
 
   beforeAll(async () => {

@@ -1,10 +1,8 @@
-import { beforeAll, describe, test } from "vitest";
+import { beforeAll, test } from "vitest";
 import type { Host } from "../lab/host.ts";
-import { cannotMakeHosts, type Lab } from "../lab/lab.ts";
+import { type Lab } from "../lab/lab.ts";
+import { describeOnHosts } from "../on-hosts.ts";
 import { type Fault, Stage } from "./scene.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 /** Ports of etcd, for clients and for its own members. */
 const STORE = [2379, 2380];
@@ -79,7 +77,7 @@ const faults: readonly Fault[] = [
   },
 ];
 
-describe.skipIf(reason !== undefined)("three hosts, and lines between them that are cut", () => {
+describeOnHosts("three hosts, and lines between them that are cut", () => {
   let stage: Stage;
 
   beforeAll(async () => {

@@ -1,27 +1,23 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
-import { atEnd } from "../../support/scope.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
 import { DISK, type Host } from "../lab/host.ts";
-import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import type { Lab } from "../lab/lab.ts";
+import { describeOnHosts, makeLab } from "../on-hosts.ts";
+import { Comers } from "../lab/comers.ts";
 import { Traffic } from "../lab/traffic.ts";
 import { SeveralHosts } from "../several-hosts.ts";
 
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
-
-describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
+describeOnHosts("a host with endpoints alone", () => {
   let lab: Lab;
   let several: SeveralHosts;
   let app: Host;
 
   beforeAll(async () => {
-    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3", "app"]);
-    atEnd(async () => await lab.end());
+    lab = await makeLab("h1", "h2", "h3", "app");
     app = lab.host("app");
     several = await SeveralHosts.alone(lab, program(), app);
     await several.adopt();
@@ -85,6 +81,24 @@ describe.skipIf(reason !== undefined)("a host with endpoints alone", () => {
     } finally {
       await traffic.stop().catch(() => []);
     }
+  }, 240_000);
+
+  test("who connects anew there sees nothing of a switchover by plan but that it waits", async () => {
+    await several.ready();
+    const comers = new Comers(await several.endpoints([app, ...several.databases]));
+    try {
+      await several.switchover();
+      const served = comers.served;
+      await waitFor("clients to be served by the new primary", () => comers.served > served + 50);
+    } finally {
+      await comers.stop();
+    }
+    figure(
+      "Hosts: clients that connect anew for each question, on all hosts, one of them with endpoints alone, during a switchover by plan",
+      "each of them is served",
+      `${comers.failures.length} of ${comers.served + comers.failures.length} were not served`,
+    );
+    expect(comers.failures).toEqual([]);
   }, 240_000);
 
   test("it has no rights on the store, on Patroni, nor over the other hosts", async () => {

@@ -1,11 +1,9 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import type { Host } from "../lab/host.ts";
-import { cannotMakeHosts, type Lab } from "../lab/lab.ts";
+import { type Lab } from "../lab/lab.ts";
+import { describeOnHosts } from "../on-hosts.ts";
 import { AGENT, ETCD, type Fault, PATRONI, type Scene, SERVER, Stage } from "./scene.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 /** Milliseconds after which Patroni's lease on the primary is over for certain. */
 const BEYOND_LEASE = 27_000;
@@ -111,7 +109,7 @@ const faults: readonly Fault[] = [
   },
 ];
 
-describe.skipIf(reason !== undefined)("three hosts, and programs that hang", () => {
+describeOnHosts("three hosts, and programs that hang", () => {
   let stage: Stage;
 
   beforeAll(async () => {

@@ -3,21 +3,19 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import { figure, seconds } from "../../faults/figures.ts";
 import { atEnd } from "../../support/scope.ts";
 import type { Host } from "../lab/host.ts";
-import { cannotMakeHosts } from "../lab/lab.ts";
+import { describeOnHosts } from "../on-hosts.ts";
 import type { SeveralHosts } from "../several-hosts.ts";
 import { type Scene, Stage } from "./scene.ts";
 
 /** Debian's, which has Debian's python3-psycopg2. */
 const PYTHON = "/usr/bin/python3";
-const reason =
-  cannotMakeHosts() ??
-  (spawnSync(PYTHON, ["-c", "import psycopg2"]).status === 0 ? undefined : "python3-psycopg2 is missing");
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+const lacking =
+  spawnSync(PYTHON, ["-c", "import psycopg2"]).status === 0 ? undefined : "python3-psycopg2 is missing";
 
 /** Users at once: each has one request open at any time. */
 const CLIENTS = 6;
@@ -95,37 +93,41 @@ const happenings: readonly Happening[] = [
   },
 ];
 
-describe.skipIf(reason !== undefined)("three hosts, and users of an Odoo on one of them", () => {
-  let stage: Stage;
+describeOnHosts(
+  "three hosts, and users of an Odoo on one of them",
+  () => {
+    let stage: Stage;
 
-  beforeAll(async () => {
-    stage = await Stage.of();
-  }, 240_000);
+    beforeAll(async () => {
+      stage = await Stage.of();
+    }, 240_000);
 
-  for (const { name, passes, happens, most } of happenings)
-    test(
-      name,
-      async () => {
-        const scene = await stage.scene();
-        const odoo = await users(scene.several, scene.other);
-        await pause(QUIET);
-        await happens(scene);
-        await pause(QUIET);
-        await scene.several.ready(scene.other);
-        const seen = await odoo.stop();
-        const told = JSON.stringify(seen, undefined, 1);
-        if (seen.failed.length > most)
-          scene.several.keepLogs(join("test-output/hosts", name.replaceAll(/\W+/g, "-")));
-        figure(
-          `Hosts: ${name}`,
-          passes,
-          `${seen.failed.length} of ${seen.requests} requests failed, ${seen.stale} pages stale; the longest took ${seconds(seen.longest_ms)}`,
-        );
-        expect(seen.stale, told).toBe(0);
-        expect(seen.failed.length, told).toBeLessThanOrEqual(most);
-        expect(seen.replica_given_up, told).toBe(0);
-        expect(seen.writes).toBeGreaterThan(100);
-      },
-      200_000,
-    );
-});
+    for (const { name, passes, happens, most } of happenings)
+      test(
+        name,
+        async () => {
+          const scene = await stage.scene();
+          const odoo = await users(scene.several, scene.other);
+          await pause(QUIET);
+          await happens(scene);
+          await pause(QUIET);
+          await scene.several.ready(scene.other);
+          const seen = await odoo.stop();
+          const told = JSON.stringify(seen, undefined, 1);
+          if (seen.failed.length > most)
+            scene.several.keepLogs(join("test-output/hosts", name.replaceAll(/\W+/g, "-")));
+          figure(
+            `Hosts: ${name}`,
+            passes,
+            `${seen.failed.length} of ${seen.requests} requests failed, ${seen.stale} pages stale; the longest took ${seconds(seen.longest_ms)}`,
+          );
+          expect(seen.stale, told).toBe(0);
+          expect(seen.failed.length, told).toBeLessThanOrEqual(most);
+          expect(seen.replica_given_up, told).toBe(0);
+          expect(seen.writes).toBeGreaterThan(100);
+        },
+        200_000,
+      );
+  },
+  lacking,
+);

@@ -1,18 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import { beforeAll, expect, onTestFailed, test } from "vitest";
 import * as z from "zod";
 import { figure, seconds } from "../../faults/figures.ts";
 import { program } from "../../support/program.ts";
-import { atEnd } from "../../support/scope.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
-import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import type { Lab } from "../lab/lab.ts";
+import { describeOnHosts, threeHosts } from "../on-hosts.ts";
 import { Traffic } from "../lab/traffic.ts";
-import { SeveralHosts } from "../several-hosts.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
+import type { SeveralHosts } from "../several-hosts.ts";
 
 const KEY = Buffer.from("/odoo-pg-hosts/lab/document").toString("base64");
 const foundSchema = z.object({ kvs: z.object({ value: z.string() }).array().length(1) });
@@ -40,14 +36,12 @@ function laterProgram(folder: string): string {
   return file;
 }
 
-describe.skipIf(reason !== undefined)("three hosts that are upgraded one by one", () => {
+describeOnHosts("three hosts that are upgraded one by one", () => {
   let lab: Lab;
   let several: SeveralHosts;
 
   beforeAll(async () => {
-    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
-    atEnd(async () => await lab.end());
-    several = await SeveralHosts.start(lab, program());
+    ({ lab, several } = await threeHosts());
   }, 240_000);
 
   /** Milliseconds. */

@@ -1,15 +1,12 @@
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Client, ClientConfig } from "pg";
-import { beforeAll, describe, expect, test } from "vitest";
+import { setTimeout as pause } from "node:timers/promises";
+import { beforeAll, expect, test } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { waitFor } from "../../support/wait.ts";
 import { close, open } from "../lab/client.ts";
-import { cannotMakeHosts } from "../lab/lab.ts";
+import { describeOnHosts } from "../on-hosts.ts";
 import { Stage } from "./scene.ts";
-
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
 
 const POOLED = { write: { pooling: "transaction" }, read: { pooling: "transaction" } };
 /** Clients of each host, and switchovers. */
@@ -62,7 +59,7 @@ class Workers {
   }
 }
 
-describe.skipIf(reason !== undefined)("three hosts whose endpoints pool", () => {
+describeOnHosts("three hosts whose endpoints pool", () => {
   let stage: Stage;
 
   beforeAll(async () => {

@@ -1,13 +1,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { beforeAll, describe, expect, onTestFailed, test } from "vitest";
+import { beforeAll, expect, onTestFailed, test } from "vitest";
 import { program } from "../../support/program.ts";
-import { atEnd } from "../../support/scope.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
 import { DISK, type Host } from "../lab/host.ts";
-import { cannotMakeHosts, Lab } from "../lab/lab.ts";
+import type { Lab } from "../lab/lab.ts";
+import { describeOnHosts, makeLab } from "../on-hosts.ts";
 import { SeveralHosts } from "../several-hosts.ts";
 
 /**
@@ -41,16 +40,12 @@ console.log(JSON.stringify(answers));`;
 const ALL_ANSWER = Array.from({ length: 8 }, () => 200);
 const ALL_REFUSE = Array.from({ length: 8 }, () => "refused");
 
-const reason = cannotMakeHosts();
-if (reason !== undefined) console.warn(`No hosts are tried: ${reason}.`);
-
-describe.skipIf(reason !== undefined)("a name that another machine was given", () => {
+describeOnHosts("a name that another machine was given", () => {
   let lab: Lab;
   let several: SeveralHosts;
 
   beforeAll(async () => {
-    lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3", "h4"]);
-    atEnd(async () => await lab.end());
+    lab = await makeLab("h1", "h2", "h3", "h4");
     several = await SeveralHosts.alone(lab, program());
     await several.adopt();
     await several.join(lab.host("h2"));

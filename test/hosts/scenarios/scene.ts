@@ -4,18 +4,18 @@ import { expect } from "vitest";
 import { figure, seconds } from "../../faults/figures.ts";
 import { overlapsOf, termsOf } from "../../faults/terms.ts";
 import { program } from "../../support/program.ts";
-import { atEnd } from "../../support/scope.ts";
-import { temporaryFolder } from "../../support/temporary-folder.ts";
 import { waitFor } from "../../support/wait.ts";
 import type { Host } from "../lab/host.ts";
-import { Lab } from "../lab/lab.ts";
+import { Comers } from "../lab/comers.ts";
+import type { Lab } from "../lab/lab.ts";
+import { makeLab } from "../on-hosts.ts";
 import { Strays } from "../lab/strays.ts";
 import { Traffic } from "../lab/traffic.ts";
 import { SeveralHosts } from "../several-hosts.ts";
 
 /** Of a host's processes. */
 export const POSTMASTER = /^\S*\/postgres -D/;
-export const SERVER = /postgres/;
+export const SERVER = /^postgres: |^\S*\/postgres -D/;
 export const REPLAY = /^postgres: .*startup/;
 export const PATRONI = /bin\/patroni /;
 export const ETCD = /bin\/etcd /;
@@ -45,6 +45,8 @@ export interface Fault {
   readonly ends?: (scene: Scene) => Promise<void> | void;
   /** What else must be so when all is well again. */
   readonly afterwards?: (scene: Scene) => Promise<void> | void;
+  /** Whether it is a stop by plan, of which clients that connect anew see nothing but that they wait. */
+  readonly planned?: true;
   /** Most milliseconds between two acknowledged rows; twice that on a busy machine. */
   readonly most: number;
 }
@@ -64,8 +66,7 @@ export class Stage {
     options: { readonly witness?: boolean; readonly before?: (lab: Lab) => Promise<void> } = {},
   ): Promise<Stage> {
     const begin = performance.now();
-    const lab = await Lab.make(temporaryFolder(), ["h1", "h2", "h3"]);
-    atEnd(async () => await lab.end());
+    const lab = await makeLab("h1", "h2", "h3");
     await options.before?.(lab);
     const several = await SeveralHosts.start(lab, program(), options);
     figure(
@@ -80,19 +81,14 @@ export class Stage {
   async scene(): Promise<Scene> {
     const { lab, several } = this;
     await several.ready();
-    const primary = await several.leader();
-    // A host that is lost with the store's leader on it costs seconds more: that is a scenario of its own.
-    await waitFor("the store to be led from another host than the primary's", async () => {
-      const { stdout } = await several.run(primary, "status");
-      return /yes, leads/.test(stdout) && !new RegExp(`^${primary.name} .*yes, leads`, "m").test(stdout);
-    });
+    const primary = await several.storeLedElsewhere();
     const [replica, other = replica] = several.databases.filter((host) => host !== primary);
     if (!replica || !other) throw new Error("there is no replica");
     return { lab, several, primary, replica, other };
   }
 
   /** Lets a fault happen while clients write and read, and others write past the endpoints. */
-  async suffers({ name, passes, clients, happens, lasts = LASTING, ends, afterwards, most }: Fault) {
+  async suffers({ name, passes, clients, happens, lasts = LASTING, ends, afterwards, planned, most }: Fault) {
     const scene = await this.scene();
     const { several } = scene;
     const logs = join("test-output/hosts", name.replaceAll(/\W+/g, "-"));
@@ -103,6 +99,7 @@ export class Stage {
       write,
       several.databases.map((host) => several.ownServer(host)),
     );
+    const comers = planned && new Comers(await several.endpoints(several.databases));
     try {
       await waitFor("reads from replicas", () => traffic.reads.slice(-20).some(({ byReplica }) => byReplica));
       const since = performance.now();
@@ -128,6 +125,8 @@ export class Stage {
       expect(stale, "reads that lack an acknowledged row").toBe(0);
       expect(byReplica).toBeGreaterThan(0);
       expect(overlapsOf(termsOf(commits)), "two hosts accepted commits at once").toEqual([]);
+      await comers?.stop();
+      expect(comers?.failures ?? [], "clients that connect anew, and were not served").toEqual([]);
       expect(traffic.refused, "clients that were refused, where they should wait").toEqual([]);
       expect(gap, "longest time without an acknowledged row").toBeLessThan(2 * most);
     } catch (error) {
@@ -135,6 +134,7 @@ export class Stage {
       throw error;
     } finally {
       this.lab.heal();
+      await comers?.stop();
       await traffic.stop().catch(() => []);
       await strays.stop(write).catch(() => []);
     }

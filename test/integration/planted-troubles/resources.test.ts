@@ -5,7 +5,7 @@ import { execa } from "execa";
 import { beforeAll, test } from "vitest";
 import { serverOwner } from "../../postgres/throwaway-node.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../../support/cluster.ts";
-import type { Session } from "../../support/pg.ts";
+import { connect, type Session } from "../../support/pg.ts";
 import { meet, type Trouble } from "../../support/planted-trouble.ts";
 import { freePort } from "../../support/ports.ts";
 import { isAlive, processesUsing } from "../../support/processes.ts";
@@ -102,8 +102,14 @@ async function fill(most = 100): Promise<void> {
 /** Opens sessions at the write endpoint, more than it hands on. */
 async function overfill(): Promise<void> {
   while (held.length < HANDED_ON) held.push(await cluster.session("write"));
-  // It comes through when the others are let go.
-  waiting = cluster.session("write").then(async (session) => await session.close());
+  // It comes through when the others are let go, which is after commands have been tried.
+  waiting = connect({
+    port: cluster.ports.write,
+    user: "odoo",
+    password: cluster.password("odoo"),
+    database: "postgres",
+    connectTimeout: 60_000,
+  }).then(async (session) => await session.close());
 }
 
 /** Takes a port, until the trouble is over. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readPressure } from "../../../src/postgres/sql/pressure.ts";
+import { readPressure } from "../../../src/postgres/sql/observing/pressure.ts";
 import { waitFor } from "../../support/wait.ts";
 import { runningNode } from "../throwaway-node.ts";
 

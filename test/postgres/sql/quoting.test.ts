@@ -4,7 +4,7 @@ import { programOf } from "../../../src/postgres/installation.ts";
 import { configurationErrors } from "../../../src/postgres/sql/operations.ts";
 import { conninfo, quoteHba, quotePassfileField, quoteSetting } from "../../../src/postgres/sql/quoting.ts";
 import { renderSynchronous, synchronousNames } from "../../../src/postgres/render.ts";
-import { scramVerifier } from "../../../src/postgres/sql/scram.ts";
+import { scramVerifier } from "../../../src/postgres/sql/access/scram.ts";
 import { writeFileAtomic } from "../../../src/system/files/files.ts";
 import { temporaryDirectory } from "../../../src/system/files/temporary-directory.ts";
 import { run } from "../../../src/system/process/process.ts";

@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { beforeAll, expect, test } from "vitest";
 import { programOf } from "../../../src/postgres/installation.ts";
 import { conninfo } from "../../../src/postgres/sql/quoting.ts";
-import { scramVerifier, verifierFits } from "../../../src/postgres/sql/scram.ts";
+import { scramVerifier, verifierFits } from "../../../src/postgres/sql/access/scram.ts";
 import { run } from "../../../src/system/process/process.ts";
 import { quoteSqlLiteral, withSession } from "../../../src/system/sql/sql.ts";
 import { passwordText } from "../../support/texts.ts";

@@ -1,8 +1,8 @@
 import { nextStep, odooPg } from "../../../next-step.ts";
-import { knownProofs } from "../../../cluster/proofs.ts";
-import type { BackupStatus } from "../../../model/backup-report.ts";
-import { backupWarnings, isYoung } from "../../../cluster/backups.ts";
-import { wordsOfLack } from "../../../model/lack.ts";
+import { knownProofs } from "../../../cluster/backups/proofs.ts";
+import type { BackupStatus } from "../../../model/backups/backup-report.ts";
+import { backupWarnings, isYoung } from "../../../cluster/backups/backups.ts";
+import { wordsOfLack } from "../../../model/backups/lack.ts";
 import { isFindingCode } from "../../../model/troubles/troubles.ts";
 import { numberOf, serversSeen, settingOf, observedValues, type Evidence, type Server } from "../evidence.ts";
 import { finding, type FoundFinding, type Figures } from "../findings.ts";

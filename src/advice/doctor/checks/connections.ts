@@ -4,11 +4,11 @@ import { showSeconds } from "../../../model/quantities.ts";
 import { numberOf, serversSeen, observedValues, type Evidence, type Server } from "../evidence.ts";
 import { connectionsTold } from "../../../cluster/connections.ts";
 import { pooledEndpoints } from "../../../config/pooling.ts";
-import { PG_DUMP } from "../../../postgres/sql/session-state.ts";
+import { PG_DUMP } from "../../../postgres/sql/observing/session-state.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 import type { OdooOptions } from "../odoo-conf.ts";
 
-/** What monitoring, backups and people at psql take. */
+/** Connections for monitoring, backups and people at psql. */
 const OTHERS = 15;
 
 /** Whether there are connections enough, now and when all of Odoo is busy. */

@@ -71,7 +71,9 @@ function ofDatabase(evidence: Evidence, catalog: CatalogSeen, database: Database
   ];
 }
 
-/** What lets another role than a database's owner act in it. Where the primary is somebody else's, so are its rights. */
+/**
+ * Rights by which a role other than a database's owner may act in it; not judged where somebody else runs the primary.
+ */
 function rights({ config, follows }: Evidence, { name, owner, open_to_all }: DatabaseListed): FoundFinding[] {
   if (follows) return [];
   const ofTemplate = name === config.odoo.template && owner !== "postgres";

@@ -11,7 +11,7 @@ import { finding, type FoundFinding } from "../findings.ts";
 const DAYS = 14;
 
 interface Disk extends DiskUse {
-  /** What lies on it: nodes, or the backups. */
+  /** Nodes on it, or the backups. */
   readonly on: string[];
   /** Those of its nodes. */
   readonly nodes: string[];
@@ -30,7 +30,7 @@ function disksOf(evidence: Evidence): Disk[] {
   const [known] = observedValues(evidence.forecasts);
   const disks: Disk[] = [];
   const add = (use: DiskUse, what: string, directory: string, node: string | undefined): void => {
-    // The same size, and nearly the same room: nothing else that is known tells one disk from another.
+    // The same size and nearly the same free space: nothing else that is known tells one disk from another.
     const same = disks.find(
       (disk) =>
         disk.totalBytes === use.totalBytes &&
@@ -87,7 +87,7 @@ function soonFull({ freeBytes, on, nodes, directory, forecast }: Disk): FoundFin
   ];
 }
 
-/** What fills it: each node on it has all databases, and the rest is not the cluster's data. */
+/** The shares that fill it: each node on it has all databases, and the rest is not the cluster's data. */
 function sayGrowth({ perDay, databasesPerDay }: Forecast, nodes: number): string {
   const all = `it fills by ${showBytes(perDay)} a day`;
   if (databasesPerDay === null) return all;

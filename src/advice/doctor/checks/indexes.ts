@@ -18,7 +18,7 @@ export function checkIndexes({ catalog }: Evidence): FoundFinding[] {
             database,
             message: `${database}: the index ${name} of ${table} is invalid: its creation was interrupted.`,
             evidence: { index: name, table, size_bytes: bytes },
-            // What a REINDEX left behind may go.
+            // Left behind by an interrupted REINDEX: it may be dropped.
             ...fixOn(node, [`${isLeftover(name) ? "DROP" : "REINDEX"} INDEX CONCURRENTLY ${name}`], database),
           }),
         ),

@@ -20,7 +20,7 @@ function lines(conf: OdooConf, names: string): NextText {
   return nextStep`put ${names} from this into ${conf.file}, then restart Odoo: ${odooPg("odoo-conf")}`;
 }
 
-/** The server that a port leads to. Over hosts all have the same, and which one is led to is the address's to say. */
+/** The server behind a port. With several hosts all have the same ports, and the address says which one it is. */
 function ledTo({ config, hosts }: Evidence, port: number | undefined): { name: string } | undefined {
   const node = config.nodes.find((candidate) => candidate.port === port);
   return node && hosts ? { name: "one host's server" } : node;

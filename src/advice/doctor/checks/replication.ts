@@ -143,7 +143,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
       }),
     ];
   }
-  // A copy that is under way holds its slot; what is left of one that was cut off goes with the next.
+  // A base backup under way holds its slot; the slot of an interrupted one is dropped by the next.
   if (!slot.active && !replica && !isCopySlot(slot.name)) {
     return [
       finding("slot_unused", {
@@ -173,7 +173,7 @@ function ofSlot(evidence: Evidence, server: Server, slot: SlotSeen): FoundFindin
   ];
 }
 
-/** What to do about a replica that is so far behind. */
+/** The next step for a replica that is so far behind. */
 function lateStep({ hosts }: Evidence, replica: string | undefined): NextText {
   if (replica === undefined) return hosts ? odooPg("status") : odooPg("replication", "status");
   if (!hosts) return odooPg("logs", replica);

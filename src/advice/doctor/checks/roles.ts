@@ -4,7 +4,7 @@ import { quoteIdentifier } from "../../../postgres/sql/quoting.ts";
 import { observedValues, type CatalogSeen, type Evidence, type RoleSeen } from "../evidence.ts";
 import { finding, type FoundFinding } from "../findings.ts";
 
-/** What roles may do that they should not, and what Odoo's may not do that it needs. */
+/** Rights of roles that go too far, and rights that Odoo's role lacks. */
 export function checkRoles(evidence: Evidence): FoundFinding[] {
   return observedValues(evidence.catalog).flatMap((catalog) =>
     observedValues(catalog.roles).flatMap((roles) => {

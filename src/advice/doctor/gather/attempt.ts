@@ -1,7 +1,7 @@
-import { silenceOf } from "../../../postgres/sql/silence.ts";
+import { silenceOf } from "../../../postgres/sql/observing/silence.ts";
 import { seen, unseen, type Observed } from "../evidence.ts";
 
-/** Looks at one thing; that it cannot be looked at is an answer. */
+/** Reads one piece of evidence; that it cannot be read is an answer. */
 export async function attempt<T>(observed: () => Promise<T>): Promise<Observed<T>> {
   try {
     return seen(await observed());

@@ -10,8 +10,8 @@ import {
   type RoleSeen,
   type TemplateSeen,
 } from "../evidence.ts";
-import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/passing.ts";
-import { sessionState } from "../../../postgres/sql/session-state.ts";
+import { BARRED_ROLE, PASSING_ROLE } from "../../../postgres/sql/access/passing.ts";
+import { sessionState } from "../../../postgres/sql/observing/session-state.ts";
 import { gatherDatabase } from "./database.ts";
 import { attempt } from "./attempt.ts";
 
@@ -25,14 +25,14 @@ export interface CatalogSource {
   /** A connection to any database. */
   readonly use: <T>(database: string, act: (session: Session) => Promise<T>) => Promise<T>;
   readonly session: Session;
-  /** Whether our time is up: what was not looked at by then is said to be so. */
+  /** Whether the time is up: databases that were not examined by then are reported as such. */
   readonly late: () => boolean;
 }
 
-/** Databases that are looked into at the same time. */
+/** Databases that are examined at the same time. */
 const TOGETHER = 4;
 
-/** Roles, databases and what is in them. Each database is looked into by a session of its own, which ends at once. */
+/** Roles, databases and their contents. Each database is examined by a session of its own, which ends at once. */
 export async function gatherCatalog(source: CatalogSource): Promise<CatalogSeen> {
   const { session, template } = source;
   const roles = await attempt(() => readRoles(session));
@@ -109,7 +109,7 @@ const databaseRow = z.object({
 /** The first version that records which version of the library a database was sorted by. */
 const KNOWS_COLLATION_VERSION = 150_000;
 
-/** Databases that stay: not those that odoo-pg restores into, nor those whose DROP was cut off. */
+/** Lasting databases: not those that odoo-pg restores into, nor those whose DROP was interrupted. */
 async function readDatabases(session: Session): Promise<DatabaseListed[]> {
   const [server] = await session.query("SELECT current_setting('server_version_num')::int AS version");
   const versions =

@@ -11,7 +11,7 @@ import {
 } from "../evidence.ts";
 import { attempt } from "./attempt.ts";
 
-/** What one database tells, each part by a statement of its own. `replica`: on a server that does not count dead rows. */
+/** The evidence of one database, each part by a statement of its own. `replica`: the server does not count dead rows. */
 export async function gatherDatabase(session: Session, replica: boolean): Promise<DatabaseSeen> {
   return {
     odoo: await attempt(() => odoo(session)),

@@ -1,18 +1,17 @@
-import { readApplied, readState } from "../../../store/state.ts";
+import { followsUpstream, readApplied, readState } from "../../../store/state.ts";
 import { backupPlaceOf } from "../../../backup/place.ts";
 import { readBackupStatus } from "../../../store/backup-status.ts";
 import {
   authorityPath,
   layoutOf,
   nodeLayoutOf,
-  UPSTREAM,
   type Layout,
   type NodeConfig,
 } from "../../../config/layout.ts";
 import { isAnyPooled } from "../../../config/pooling.ts";
 import type { Config } from "../../../config/schema.ts";
 import { endOf } from "../../../observe/certificate-ends.ts";
-import { Superuser } from "../../../postgres/sql/superuser.ts";
+import { Superuser } from "../../../postgres/sql/access/superuser.ts";
 import { monotonic, now, within } from "../../../system/clock.ts";
 import { diskSpace, kindOf } from "../../../system/files/files.ts";
 import type { Session, Settings, SuperuserSession } from "../../../system/sql/sql.ts";
@@ -41,7 +40,7 @@ export interface GatherInput {
 }
 
 /**
- * Looks at everything that doctor judges by. Nothing is changed. What was applied is looked at, not what the
+ * Gathers all evidence for doctor. Nothing is changed. The applied configuration counts, not what the
  * configuration file says by now. A dead or hung part costs no more than its timeout.
  * @throws OdooPgError state_dir_unusable when the state cannot be read.
  */
@@ -49,7 +48,7 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   const layout = layoutOf(input.config.state_dir);
   const [applied, record] = await Promise.all([readApplied(layout), readState(layout)]);
   const config = applied?.config ?? input.config;
-  const follows = record?.primary === UPSTREAM;
+  const follows = followsUpstream(record);
   const launchedAt = record?.history[0]?.at;
   const open = (node: NodeConfig): Opener => opener(layout, node, record !== undefined);
   const { hosts } = input;
@@ -81,7 +80,10 @@ export async function gatherEvidence(input: GatherInput): Promise<Evidence> {
   };
 }
 
-/** What is of all hosts is told on the primary's: nothing else is its backups' record, and its databases are all. */
+/**
+ * What concerns all hosts is reported on the primary's alone: the record of backups is there, and so are all databases.
+ * Undefined on that one.
+ */
 function toldElsewhere({ own, primary, silence }: HostsSeen): Observed<never> | undefined {
   if (own === primary) return undefined;
   if (silence !== undefined) return unseen(silence);

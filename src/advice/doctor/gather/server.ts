@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { ownSession } from "../../../postgres/sql/activity.ts";
+import { ownSession } from "../../../postgres/sql/observing/activity.ts";
 import { now } from "../../../system/clock.ts";
 import type { Session } from "../../../system/sql/sql.ts";
 import type {
@@ -15,7 +15,7 @@ import type {
 } from "../evidence.ts";
 import { attempt } from "./attempt.ts";
 
-/** Everything that one server tells of itself, each part by a statement of its own. @throws SqlError when it does not answer */
+/** The evidence of one server, each part by a statement of its own. @throws SqlError when it does not answer */
 export async function gatherServer(session: Session): Promise<ServerSeen> {
   const [row] = await session.query("SELECT pg_is_in_recovery() AS recovery");
   const in_recovery = row?.["recovery"] === true;
@@ -32,7 +32,7 @@ export async function gatherServer(session: Session): Promise<ServerSeen> {
   };
 }
 
-/** What is asked of a server's settings. A session that asks has none of them set for itself. */
+/** The settings that doctor reads. The session that reads sets none of them for itself. */
 export const ASKED_SETTINGS = [
   "archive_command",
   "archive_library",

@@ -50,27 +50,46 @@ const GAP = 150;
 
 /** What the graphs show of samples (any order of arrival), of the 24 h before `now` (milliseconds). */
 export function graphsOf(samples: readonly Sample[], now: number): Graphs {
+  const measured = measuredBefore(samples, now);
+  const age = now / 1000 - (measured[0]?.[0] ?? 0);
+  const span = (SPANS.find((hours) => hours * HOUR >= age) ?? 24) * HOUR;
+  const points = pointsOf(measured, span);
+  return { span, times: points.map(([time]) => time), graphs: graphsAt(measured, points) };
+}
+
+/** A sample, and its time in seconds since the epoch. */
+type Measured = readonly [time: number, sample: Sample];
+
+/** A point of a line, and the samples that it stands for; none where the line breaks. */
+type Point = readonly [time: number, samples: readonly Sample[]];
+
+function measuredBefore(samples: readonly Sample[], now: number): Measured[] {
   const known = new Map<number, Sample>();
   for (const sample of samples) {
     const time = millisecondsOf(sample.at);
     if (time !== undefined && time >= now - SPAN * 1000) known.set(Math.round(time / 1000), sample);
   }
-  const measured = [...known].toSorted(([a], [b]) => a - b);
-  const age = now / 1000 - (measured[0]?.[0] ?? 0);
-  const span = (SPANS.find((hours) => hours * HOUR >= age) ?? 24) * HOUR;
+  return [...known].toSorted(([a], [b]) => a - b);
+}
+
+function pointsOf(measured: readonly Measured[], span: number): Point[] {
   const share = measured.length > POINTS ? span / POINTS : 1;
-  const shares = new Map<number, [number, Sample][]>();
+  const shares = new Map<number, Measured[]>();
   for (const point of measured) {
     const key = Math.floor(point[0] / share);
     shares.set(key, [...(shares.get(key) ?? []), point]);
   }
-  const points: (readonly [number, readonly Sample[]])[] = [];
+  const points: Point[] = [];
   for (const group of shares.values()) {
     const time = group.at(-1)?.[0] ?? 0;
     const before = points.at(-1)?.[0];
     if (before !== undefined && time - before > GAP + share) points.push([before + 1, []]);
     points.push([time, group.map(([, sample]) => sample)]);
   }
+  return points;
+}
+
+function graphsAt(measured: readonly Measured[], points: readonly Point[]): readonly Graph[] {
   const line = (
     label: string,
     read: (sample: Sample) => number | null | undefined,
@@ -99,61 +118,57 @@ export function graphsOf(samples: readonly Sample[], now: number): Graphs {
       // A primary has no lag, whichever node it was.
       .filter(({ values }) => values.some((value) => value !== null));
   const bound = line("at most", ({ max_connections }) => max_connections);
-  const perSecond =
-    (show: (value: number | null) => string) =>
-    (value: number | null): string =>
-      value === null ? UNKNOWN : `${show(value)}/s`;
-  return {
-    span,
-    times: points.map(([time]) => time),
-    graphs: [
-      {
-        name: "Lag in bytes",
-        lines: ofNodes(({ lag_bytes }) => lag_bytes),
-        show: bytes,
-        top: 1024 * 1024,
-        binary: true,
-      },
-      {
-        name: "Lag in time",
-        lines: ofNodes(({ lag_seconds }) => lag_seconds),
-        show: seconds,
-        top: 1,
-        binary: false,
-      },
-      {
-        name: "Connections",
-        lines: [
-          line("connections", ({ connections }) => connections, highest),
-          ...(bound.values.some((value) => value !== null) ? [{ ...bound, bound: true as const }] : []),
-        ],
-        show: count,
-        top: 10,
-        binary: false,
-      },
-      {
-        name: "Transactions",
-        lines: [line("transactions", ({ transactions_per_second }) => transactions_per_second)],
-        show: perSecond(count),
-        top: 10,
-        binary: false,
-      },
-      {
-        name: "WAL written",
-        lines: [line("WAL", ({ wal_bytes_per_second }) => wal_bytes_per_second)],
-        show: perSecond(bytes),
-        top: 64 * 1024,
-        binary: true,
-      },
-      {
-        name: "Size of all databases",
-        lines: [line("size", ({ database_bytes }) => database_bytes)],
-        show: bytes,
-        top: 16 * 1024 * 1024,
-        binary: true,
-      },
-    ],
-  };
+  return [
+    {
+      name: "Lag in bytes",
+      lines: ofNodes(({ lag_bytes }) => lag_bytes),
+      show: bytes,
+      top: 1024 * 1024,
+      binary: true,
+    },
+    {
+      name: "Lag in time",
+      lines: ofNodes(({ lag_seconds }) => lag_seconds),
+      show: seconds,
+      top: 1,
+      binary: false,
+    },
+    {
+      name: "Connections",
+      lines: [
+        line("connections", ({ connections }) => connections, highest),
+        ...(bound.values.some((value) => value !== null) ? [{ ...bound, bound: true as const }] : []),
+      ],
+      show: count,
+      top: 10,
+      binary: false,
+    },
+    {
+      name: "Transactions",
+      lines: [line("transactions", ({ transactions_per_second }) => transactions_per_second)],
+      show: perSecond(count),
+      top: 10,
+      binary: false,
+    },
+    {
+      name: "WAL written",
+      lines: [line("WAL", ({ wal_bytes_per_second }) => wal_bytes_per_second)],
+      show: perSecond(bytes),
+      top: 64 * 1024,
+      binary: true,
+    },
+    {
+      name: "Size of all databases",
+      lines: [line("size", ({ database_bytes }) => database_bytes)],
+      show: bytes,
+      top: 16 * 1024 * 1024,
+      binary: true,
+    },
+  ];
+}
+
+function perSecond(show: (value: number | null) => string): (value: number | null) => string {
+  return (value) => (value === null ? UNKNOWN : `${show(value)}/s`);
 }
 
 /** The graph in words, for readers who cannot see it. */

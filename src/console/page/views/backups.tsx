@@ -7,7 +7,7 @@ import type { Level } from "../model/verdict.ts";
 import type { Ask } from "../parts/ask.ts";
 import { Fold } from "../parts/fold.tsx";
 import { Mark } from "../parts/mark.tsx";
-import { Seconds } from "../parts/seconds.tsx";
+import { Seconds } from "../sections/seconds.tsx";
 import { useReading } from "../read.ts";
 import { Frame, Reads } from "./frame.tsx";
 import type { ViewProps } from "./view.ts";
@@ -47,22 +47,7 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
   const [day, setDay] = useState<string>();
   return (
     <Frame title="Backups" words={document.recovery.sentence}>
-      {ask && (
-        <p class="buttons">
-          <button type="button" class="main" onClick={() => ask({ kind: "choose_backup" })}>
-            Restore …
-          </button>
-          <button type="button" onClick={() => ask({ kind: "backup" })}>
-            Back up now …
-          </button>
-          <button type="button" onClick={() => ask({ kind: "choose_upload" })}>
-            Restore a file …
-          </button>
-          <button type="button" onClick={() => ask({ kind: "prove" })}>
-            Prove the newest …
-          </button>
-        </p>
-      )}
+      {ask && <Buttons ask={ask} />}
       <Seconds document={document} now={now} ask={ask} />
       <Reads read={read}>
         {({ dir, backups, unreadable }) => {
@@ -73,23 +58,7 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
           const ofDay = shown.filter((one) => dayOf(Date.parse(one.snapshot_at)) === chosen).toReversed();
           return (
             <>
-              <p class="search">
-                <label>
-                  Of{" "}
-                  <select
-                    value={database}
-                    onChange={({ currentTarget }) => {
-                      setDatabase(currentTarget.value);
-                      history.replaceState(null, "", addressOf("backups", { database: currentTarget.value }));
-                    }}
-                  >
-                    <option value="">all databases</option>
-                    {names.map((name) => (
-                      <option key={name}>{name}</option>
-                    ))}
-                  </select>
-                </label>
-              </p>
+              <WhichDatabase names={names} chosen={database} choose={setDatabase} />
               {days.length === 0 && <p class="answer">There is no backup yet.</p>}
               <Calendar days={days} chosen={chosen} choose={setDay} now={now} />
               {chosen !== undefined && days.length > 0 && (
@@ -120,6 +89,53 @@ export function Backups({ document, now, ask, wish }: ViewProps): JSX.Element {
         }}
       </Reads>
     </Frame>
+  );
+}
+
+function Buttons({ ask }: { readonly ask: Ask }): JSX.Element {
+  return (
+    <p class="buttons">
+      <button type="button" class="main" onClick={() => ask({ kind: "choose_backup" })}>
+        Restore …
+      </button>
+      <button type="button" onClick={() => ask({ kind: "backup" })}>
+        Back up now …
+      </button>
+      <button type="button" onClick={() => ask({ kind: "choose_upload" })}>
+        Restore a file …
+      </button>
+      <button type="button" onClick={() => ask({ kind: "prove" })}>
+        Prove the newest …
+      </button>
+    </p>
+  );
+}
+
+/** The choice is kept in the page's address. */
+function WhichDatabase(props: {
+  readonly names: readonly string[];
+  readonly chosen: string;
+  readonly choose: (database: string) => void;
+}): JSX.Element {
+  const { names, chosen, choose } = props;
+  return (
+    <p class="search">
+      <label>
+        Of{" "}
+        <select
+          value={chosen}
+          onChange={({ currentTarget }) => {
+            choose(currentTarget.value);
+            history.replaceState(null, "", addressOf("backups", { database: currentTarget.value }));
+          }}
+        >
+          <option value="">all databases</option>
+          {names.map((name) => (
+            <option key={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+    </p>
   );
 }
 

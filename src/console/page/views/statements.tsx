@@ -4,7 +4,7 @@ import { showSeconds } from "../../../model/quantities.ts";
 import { addressOf } from "../model/routes.ts";
 import { clock, count, many } from "../model/show.ts";
 import { Find } from "../parts/find.tsx";
-import { StatementTable, StatementText } from "../parts/statement-table.tsx";
+import { StatementTable, StatementText } from "../sections/statement-table.tsx";
 import { useReading } from "../read.ts";
 import { Frame, Reads } from "./frame.tsx";
 import type { ViewProps } from "./view.ts";
