@@ -36,7 +36,11 @@ export async function takeFromFormer(
   try {
     for (const name of waiting)
       await takeSegment(former.pgbackrest, path.join(former.dataDir, "pg_wal", name));
-    const whole = Date.parse(seen.archived_at);
+    // Before the first base backup nothing can be brought back: it may have ended after what was noted last.
+    const whole = Math.max(
+      Date.parse(seen.archived_at),
+      Date.parse(bases[0]?.stopped_at ?? seen.archived_at),
+    );
     const { missing, leads, unsure } = await pushLacking({ place, pgbackrest }, bases, whole, primary);
     // Where no base backup leads to the new primary, only what was seen of the former one tells.
     const lacks = leads ? missing.length > 0 : bases.length > 0 && seen.waits && notes.waiting.length === 0;
