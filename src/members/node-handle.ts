@@ -14,6 +14,13 @@ import { SqlMember } from "./sql-member.ts";
 /** Milliseconds to connect for the agent's own statements. */
 const CONNECT_TIMEOUT = 2000;
 
+const SESSION = {
+  applicationName: "odoo-pg agent",
+  connectTimeout: CONNECT_TIMEOUT,
+  // Its own statements must never wait for a replica.
+  settings: { synchronous_commit: "local" },
+} as const;
+
 /** A node of this host, which the agent starts, stops and looks after: its files, its superuser, and its state. */
 export class NodeHandle extends SqlMember {
   readonly files: NodeLayout;
@@ -76,7 +83,7 @@ export class NodeHandle extends SqlMember {
    */
   async use<T>(act: (session: Session) => Promise<T>, statementTimeout?: number): Promise<T> {
     if (statementTimeout !== undefined) return await this.useNew(act, statementTimeout);
-    const session = (await this.#idle.take()) ?? (await this.#open());
+    const session = (await this.#idle.take()) ?? (await this.superuser.session(SESSION));
     let result: T;
     try {
       result = await act(session);
@@ -90,21 +97,8 @@ export class NodeHandle extends SqlMember {
 
   /** The same in a session of its own: also whether there can be one is seen. */
   async useNew<T>(act: (session: Session) => Promise<T>, statementTimeout?: number): Promise<T> {
-    const session = await this.#open(statementTimeout);
-    try {
-      return await act(session);
-    } finally {
-      await session.close();
-    }
-  }
-
-  async #open(statementTimeout?: number): Promise<Session> {
-    return await this.superuser.session({
-      applicationName: "odoo-pg agent",
-      connectTimeout: CONNECT_TIMEOUT,
-      ...(statementTimeout === undefined ? {} : { statementTimeout }),
-      settings: { synchronous_commit: "local" },
-    });
+    const timeout = statementTimeout === undefined ? {} : { statementTimeout };
+    return await this.superuser.use(act, { ...SESSION, ...timeout });
   }
 
   override async disconnect(): Promise<void> {
