@@ -6,7 +6,7 @@ import { databasesOf, forGuests } from "../documents/host-config.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { OneHost } from "./host.ts";
-import type { NewClients } from "./new-clients.ts";
+import type { NewClients } from "./endpoints/new-clients.ts";
 import type { OtherHosts } from "./other-hosts.ts";
 import type { StoreWatch } from "./store-watch.ts";
 

@@ -5,7 +5,6 @@ import { OdooPgError } from "../../errors.ts";
 import { odooPg, type NextStep } from "../../next-step.ts";
 import type { Installation } from "../../postgres/installation.ts";
 import type { Progress } from "../../progress.ts";
-import { monotonic } from "../../system/clock.ts";
 import type { Owner } from "../../system/files/files.ts";
 import type { Log } from "../../system/log.ts";
 import type { Machine } from "../../system/machine.ts";
@@ -45,29 +44,4 @@ export function notReady(message: string): OdooPgError {
 
 export function same(a: unknown, b: unknown): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-/** What is still running is not started a second time. */
-export function oneAtATime(act: () => Promise<void>): () => Promise<void> {
-  let running = false;
-  return async () => {
-    if (running) return;
-    running = true;
-    try {
-      await act();
-    } finally {
-      running = false;
-    }
-  };
-}
-
-/** @param milliseconds between two times that it is done, or what says how many these are now */
-export function every(milliseconds: number | (() => number), act: () => Promise<void>): () => Promise<void> {
-  let last = -Infinity;
-  return async () => {
-    const least = typeof milliseconds === "number" ? milliseconds : milliseconds();
-    if (monotonic() - last < least) return;
-    last = monotonic();
-    await act();
-  };
 }

@@ -24,7 +24,7 @@ import { withOwnCertificate, withRevoked } from "../decisions/certificates/revoc
 import { withKnownOwners, type SeenCertificates } from "../decisions/certificates/seen.ts";
 import { isForAddress, noteOf } from "../joining/authority.ts";
 import { withoutHost } from "../joining/joining.ts";
-import { POOL_KEY } from "./host-pool.ts";
+import { POOL_KEY } from "./endpoints/host-pool.ts";
 import type { OwnRegister } from "../revoking/own-register.ts";
 import { same, type OneHost } from "./host.ts";
 

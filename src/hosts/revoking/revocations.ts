@@ -67,12 +67,20 @@ export class Revocations {
     await store.keep();
   }
 
-  /** Ends connections that a removed host has had since before. @throws OdooPgError command_failed */
-  async cut(): Promise<void> {
+  /**
+   * Writes the list, and ends connections that a removed host has had since before. What fails does not keep the rest from
+   * being done.
+   * @throws as `write`
+   */
+  async keepOut(): Promise<void> {
     try {
-      await this.#endSessions();
+      await this.write();
     } finally {
-      await this.#startAgain();
+      try {
+        await this.#endSessions();
+      } finally {
+        await this.#startAgain();
+      }
     }
   }
 

@@ -1,18 +1,18 @@
 import * as z from "zod";
-import type { Etcd } from "../../consensus/etcd.ts";
-import { Reign } from "../../consensus/reign.ts";
-import { reloadAndWait } from "../../postgres/reload.ts";
-import { forgetStandbys } from "../../postgres/sql/commit-list.ts";
-import { type HeldPool, PoolHolder } from "../../services/pool-holder.ts";
-import { PoolKeeper, type PoolSight } from "../../services/pool-keeper.ts";
-import { every, monotonic, waitUntil } from "../../system/clock.ts";
-import { parseJson } from "../../system/files/json-file.ts";
-import type { Log } from "../../system/log.ts";
-import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
-import type { Session } from "../../system/sql/sql.ts";
-import type { Host } from "../documents/record.ts";
-import { AGENT_PORT, hostsPrefix, patroniPrefix } from "../documents/places.ts";
-import { viewOfStore } from "../documents/store-view.ts";
+import type { Etcd } from "../../../consensus/etcd.ts";
+import { Reign } from "../../../consensus/reign.ts";
+import { reloadAndWait } from "../../../postgres/reload.ts";
+import { forgetStandbys } from "../../../postgres/sql/commit-list.ts";
+import { type HeldPool, PoolHolder } from "../../../services/pool-holder.ts";
+import { PoolKeeper, type PoolSight } from "../../../services/pool-keeper.ts";
+import { every, monotonic, waitUntil } from "../../../system/clock.ts";
+import { parseJson } from "../../../system/files/json-file.ts";
+import type { Log } from "../../../system/log.ts";
+import { askTls, type TlsIdentity } from "../../../system/network/mutual-tls.ts";
+import type { Session } from "../../../system/sql/sql.ts";
+import type { Host } from "../../documents/record.ts";
+import { AGENT_PORT, hostsPrefix, patroniPrefix } from "../../documents/places.ts";
+import { viewOfStore } from "../../documents/store-view.ts";
 
 /** Milliseconds between two questions to a host who may be read from, and for it to answer. */
 const ASK_EVERY = 300;

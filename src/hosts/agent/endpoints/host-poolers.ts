@@ -1,19 +1,19 @@
-import { isAnyPooled, isPooled } from "../../config/pooling.ts";
-import type { Config } from "../../config/schema.ts";
-import { findPgbouncer } from "../../endpoints/pgbouncer/program.ts";
-import type { Backend } from "../../endpoints/servers.ts";
-import type { PoolersStatus } from "../../model/pooler.ts";
-import type { Runtime } from "../../members/runtime.ts";
-import { authorityPath } from "../../config/layout.ts";
-import type { Progress } from "../../progress.ts";
-import { Poolers } from "../../services/poolers.ts";
-import type { Supervisor } from "../../services/supervisor.ts";
-import { monotonic, pause, waitUntil } from "../../system/clock.ts";
-import type { Install } from "../../system/install.ts";
-import { databasesOf } from "../documents/host-config.ts";
-import type { OneHost } from "./host.ts";
-import type { OwnNode } from "./own-server/own-node.ts";
-import type { StoreWatch } from "./store-watch.ts";
+import { isAnyPooled, isPooled } from "../../../config/pooling.ts";
+import type { Config } from "../../../config/schema.ts";
+import { findPgbouncer } from "../../../endpoints/pgbouncer/program.ts";
+import type { Backend } from "../../../endpoints/servers.ts";
+import type { PoolersStatus } from "../../../model/pooler.ts";
+import type { Runtime } from "../../../members/runtime.ts";
+import { authorityPath } from "../../../config/layout.ts";
+import type { Progress } from "../../../progress.ts";
+import { Poolers } from "../../../services/poolers.ts";
+import type { Supervisor } from "../../../services/supervisor.ts";
+import { monotonic, pause, waitUntil } from "../../../system/clock.ts";
+import type { Install } from "../../../system/install.ts";
+import { databasesOf } from "../../documents/host-config.ts";
+import type { OneHost } from "../host.ts";
+import type { OwnNode } from "../own-server/own-node.ts";
+import type { StoreWatch } from "../store-watch.ts";
 
 /** Milliseconds until what failed is tried again, such as the search for a PgBouncer that is missing. */
 const AGAIN_AFTER = 10_000;

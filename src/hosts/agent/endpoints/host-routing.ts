@@ -1,21 +1,21 @@
 import * as z from "zod";
-import type { Lsn } from "../../model/lsn.ts";
-import { factsOf, isPrimary, silenceIn, type NodeObservation } from "../../model/observation.ts";
-import type { Endpoints } from "../../services/endpoints.ts";
-import type { PoolSight } from "../../services/pool-keeper.ts";
-import { PoolMembership } from "../../services/pool-membership.ts";
-import type { Routing } from "../../services/read-pool.ts";
-import { monotonic, now } from "../../system/clock.ts";
-import { writeFileIfChanged } from "../../system/files/files.ts";
-import { inspectJsonFile } from "../../system/files/json-file.ts";
-import { askTls } from "../../system/network/mutual-tls.ts";
-import { rightAtStart, rightByAgreement, rightByPatroni, type Right } from "../decisions/primary/right.ts";
-import { readsFrom, writesTo, type RoutingInput } from "../decisions/primary/routing.ts";
-import { API_PORT } from "../documents/places.ts";
+import type { Lsn } from "../../../model/lsn.ts";
+import { factsOf, isPrimary, silenceIn, type NodeObservation } from "../../../model/observation.ts";
+import type { Endpoints } from "../../../services/endpoints.ts";
+import type { PoolSight } from "../../../services/pool-keeper.ts";
+import { PoolMembership } from "../../../services/pool-membership.ts";
+import type { Routing } from "../../../services/read-pool.ts";
+import { monotonic, now } from "../../../system/clock.ts";
+import { writeFileIfChanged } from "../../../system/files/files.ts";
+import { inspectJsonFile } from "../../../system/files/json-file.ts";
+import { askTls } from "../../../system/network/mutual-tls.ts";
+import { rightAtStart, rightByAgreement, rightByPatroni, type Right } from "../../decisions/primary/right.ts";
+import { readsFrom, writesTo, type RoutingInput } from "../../decisions/primary/routing.ts";
+import { API_PORT } from "../../documents/places.ts";
 import type { HostPool } from "./host-pool.ts";
-import type { OneHost } from "./host.ts";
-import type { Servers } from "./servers.ts";
-import type { StoreWatch } from "./store-watch.ts";
+import type { OneHost } from "../host.ts";
+import type { Servers } from "../servers.ts";
+import type { StoreWatch } from "../store-watch.ts";
 
 /** Milliseconds before the end of a right at which it is asked about, and for an answer. */
 const ASK_BEFORE = 8000;

@@ -1,7 +1,7 @@
-import { HOLD_NEW_FOR } from "../../services/clients.ts";
-import type { Endpoints } from "../../services/endpoints.ts";
-import { monotonic } from "../../system/clock.ts";
-import type { GuestView } from "../documents/guest-view.ts";
+import { HOLD_NEW_FOR } from "../../../services/clients.ts";
+import type { Endpoints } from "../../../services/endpoints.ts";
+import { monotonic } from "../../../system/clock.ts";
+import type { GuestView } from "../../documents/guest-view.ts";
 
 /** A host whose server is about to be stopped, and for how many milliseconds new clients wait at most. */
 export type HeldNew = NonNullable<GuestView["held"]>;

@@ -1,11 +1,11 @@
-import type { Endpoints } from "../../services/endpoints.ts";
-import type { Machine } from "../../system/machine.ts";
-import { servedConfig } from "../documents/host-config.ts";
-import type { ClusterDocument } from "../documents/record.ts";
-import { SILENT } from "./host.ts";
+import type { Endpoints } from "../../../services/endpoints.ts";
+import type { Machine } from "../../../system/machine.ts";
+import { servedConfig } from "../../documents/host-config.ts";
+import type { ClusterDocument } from "../../documents/record.ts";
+import { SILENT } from "../host.ts";
 import type { HostPoolers } from "./host-poolers.ts";
-import type { Servers } from "./servers.ts";
-import type { StoreWatch } from "./store-watch.ts";
+import type { Servers } from "../servers.ts";
+import type { StoreWatch } from "../store-watch.ts";
 
 interface ServedParts {
   readonly machine: Machine;

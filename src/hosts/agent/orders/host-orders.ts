@@ -18,13 +18,13 @@ import { databasesOf } from "../../documents/host-config.ts";
 import { askPatroni } from "../../failover/ask-patroni.ts";
 import type { Seen } from "../../failover/parts.ts";
 import { PatroniFailover } from "../../failover/patroni-failover.ts";
-import type { HostPool } from "../host-pool.ts";
+import type { HostPool } from "../endpoints/host-pool.ts";
 import type { AskedRestarts } from "./asked-restarts.ts";
 import { configure } from "./configure.ts";
 import { MembershipOrders, type MembershipParts } from "./membership-orders.ts";
 import { whileHeld } from "./while-held.ts";
-import type { HostRouting } from "../host-routing.ts";
-import type { NewClients } from "../new-clients.ts";
+import type { HostRouting } from "../endpoints/host-routing.ts";
+import type { NewClients } from "../endpoints/new-clients.ts";
 import { notReady, SILENT, type OneHost, type Outcome } from "../host.ts";
 import { setPause } from "./pause.ts";
 import type { Servers } from "../servers.ts";
@@ -88,10 +88,16 @@ export class HostOrders {
 
   /**
    * Carries an order out; a change of the primary on the primary's host, whose server writes a checkpoint first.
-   * @throws OdooPgError refused also while another is carried out
+   * @throws OdooPgError refused also while another is carried out, and on a host that was removed
    */
   async carryOut(order: HostOrder): Promise<Outcome> {
-    if (this.#parts.store.record.role === "endpoints" && order.order !== "leave" && order.order !== "down")
+    const { record, isListed } = this.#parts.store;
+    const isOfOwnEnd = order.order === "leave" || order.order === "down";
+    if (!isListed && !isOfOwnEnd)
+      throw notReady(
+        `This machine is no longer part of the cluster: it was removed, or another one was given the name ${record.name}. Run odoo-pg leave here; it can join again then.`,
+      );
+    if (record.role === "endpoints" && !isOfOwnEnd)
       throw notReady("This host has endpoints alone: do it on a host with a database.");
     if (order.order === "pause" || order.order === "resume")
       return await setPause(
@@ -103,7 +109,7 @@ export class HostOrders {
     if (order.order === "remove" && order.here === true)
       return await this.#membership.revokeHere({ host: order.host, from: now(), by: order.by }, true);
     if (this.#busy !== undefined)
-      throw notReady(`${this.#parts.store.record.name} is busy with something else: ${this.#busy}.`);
+      throw notReady(`${record.name} is busy with something else: ${this.#busy}.`);
     this.#busy = order.order;
     try {
       return await this.#carryOut(order);

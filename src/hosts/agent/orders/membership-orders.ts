@@ -13,7 +13,7 @@ import type { EtcdService } from "../../programs/etcd-service.ts";
 import type { PatroniService } from "../../programs/patroni-service.ts";
 import type { Revocations } from "../../revoking/revocations.ts";
 import { notReady, type OneHost, type Outcome } from "../host.ts";
-import type { HostPoolers } from "../host-poolers.ts";
+import type { HostPoolers } from "../endpoints/host-poolers.ts";
 import type { OtherHosts } from "../other-hosts.ts";
 import type { HostData } from "../own-server/host-data.ts";
 import type { OwnNode } from "../own-server/own-node.ts";

@@ -1,7 +1,7 @@
 import { seeFigures } from "../../../postgres/figures.ts";
 import { inspectDataDirectory } from "../../../postgres/data-directory.ts";
 import { reloadAndWait } from "../../../postgres/reload.ts";
-import { findPostmaster, reloadServer } from "../../../postgres/server.ts";
+import { findPostmaster, reloadServer, stopServer } from "../../../postgres/server.ts";
 import { Superuser } from "../../../postgres/sql/access/superuser.ts";
 import type { Runtime } from "../../../members/runtime.ts";
 import { configurationMark } from "../../documents/record.ts";
@@ -9,7 +9,7 @@ import type { HostReport } from "../../documents/report.ts";
 import type { PatroniService } from "../../programs/patroni-service.ts";
 import { Mutex } from "../../../system/mutex.ts";
 import { ownConfig, writeOwnFiles, type Changed, type OwnFilesInput } from "../../render/own-files.ts";
-import type { OwnServer } from "../host-pool.ts";
+import type { OwnServer } from "../endpoints/host-pool.ts";
 import type { OneHost } from "../host.ts";
 import { ownRuntime } from "./own-runtime.ts";
 import type { StoreWatch } from "../store-watch.ts";
@@ -188,22 +188,29 @@ export class OwnNode {
     return data.kind === "absent" || data.kind === "empty";
   }
 
+  /** Ends the server of a host that the others have given up: it must not go on with what it has when it comes back. */
+  async ceaseWhereRemoved(patroni: PatroniService | undefined): Promise<void> {
+    if (this.#store.isListed || !patroni || patroni.hold.operation !== undefined) return;
+    this.#host.log(
+      "warn",
+      "this host was removed from the cluster, or another machine was given its name: its server is stopped, its data stays",
+    );
+    await patroni.hold.take("remove");
+    await patroni.stop("fast");
+    // One that was just started, or is paused, leaves it running.
+    await stopServer(this.files.dataDir, this.#store.record.name, "fast");
+  }
+
   /** The server, for whoever keeps the pool. */
   server(): OwnServer {
     const { node, files } = ownConfig(this.input());
     const superuser = Superuser.of(this.#host.layout, node);
-    const use: OwnServer["use"] = async (act) => {
-      const session = await superuser.session({
+    const use: OwnServer["use"] = async (act) =>
+      await superuser.use(act, {
         applicationName: "odoo-pg agent",
         connectTimeout: OWN_SERVER_TIMEOUT,
         settings: { synchronous_commit: "local" },
       });
-      try {
-        return await act(session);
-      } finally {
-        await session.close();
-      }
-    };
     return {
       dataDir: files.dataDir,
       use,
