@@ -160,6 +160,20 @@ describe("a switchover over hosts", () => {
       remark: "h1 is the primary.",
     });
   });
+
+  test("waits until commits wait for a replica that follows, and not for one that does not", async () => {
+    const hosts = new Hosts();
+    hosts.seen = { ...hosts.seen, store: { ...STORE, synchronous: ["h3"] } };
+    const plan = hosts.failover.plan({ kind: "switchover", to: "h2" });
+    hosts.seen = { ...hosts.seen, store: STORE };
+    expect((await plan).steps).not.toEqual([]);
+
+    hosts.seen = { ...hosts.seen, store: { ...STORE, synchronous: ["h3"] }, lags: new Map([["h3", 0]]) };
+    await expect(hosts.failover.plan({ kind: "switchover", to: "h2" })).rejects.toMatchObject({
+      code: "refused",
+      message: expect.stringContaining("commits do not wait for it"),
+    });
+  });
 });
 
 describe("a failover by force", () => {

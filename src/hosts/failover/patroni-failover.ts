@@ -6,10 +6,10 @@ import { showBytes } from "../../model/quantities.ts";
 import { odooPg, type NextText } from "../../next-step.ts";
 import type { Progress } from "../../progress.ts";
 import { decideFailover, type FailoverDecision } from "../decisions/primary/failover.ts";
-import { decideSwitchover } from "../decisions/primary/switchover.ts";
 import type { FailoverParts } from "./parts.ts";
 import { PatroniEffects } from "./patroni-effects.ts";
 import { planCopy, planForce, planHandOver } from "./plans.ts";
+import { decidedSwitchover } from "./switchover-decided.ts";
 
 const NOTHING: Plan = { steps: [], undo: "nothing was changed" };
 
@@ -29,11 +29,11 @@ export class PatroniFailover implements Failover {
   }
 
   async plan(change: PrimaryChange): Promise<Plan> {
-    return await Promise.resolve(this.#plan(change));
+    if (change.kind === "switchover") return await this.#switchover(change.to);
+    return this.#plan(change);
   }
 
-  #plan(change: PrimaryChange): Plan {
-    if (change.kind === "switchover") return this.#switchover(change.to);
+  #plan(change: Exclude<PrimaryChange, { kind: "switchover" }>): Plan {
     if (change.kind === "promote") return this.#promote(change);
     if (change.kind === "reseed") return this.#reseed(change.node);
     if (change.kind === "finish") return NOTHING;
@@ -52,9 +52,9 @@ export class PatroniFailover implements Failover {
     }
   }
 
-  #switchover(to: string | undefined): Plan {
-    const { store, storeAnswers, databases, lags, pooled } = this.#parts.seen();
-    const decision = decideSwitchover({ store, storeAnswers, databases, lags, to });
+  async #switchover(to: string | undefined): Promise<Plan> {
+    const decision = await decidedSwitchover(() => this.#parts.seen(), to);
+    const { store, pooled } = this.#parts.seen();
     if (decision.kind === "refuse") throw refusal("No switchover", decision);
     if (decision.kind === "nothing") return { ...NOTHING, remark: `${decision.host} is the primary.` };
     return planHandOver(store?.leader ?? "", decision.host, pooled);

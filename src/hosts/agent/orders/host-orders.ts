@@ -12,12 +12,12 @@ import { PAUSE_TIMEOUT } from "../../../services/pooler.ts";
 import { monotonic, now, waitUntil, within } from "../../../system/clock.ts";
 import type { TlsAnswer } from "../../../system/network/mutual-tls.ts";
 import { planRestart, type RestartStep } from "../../decisions/settings/restart.ts";
-import { decideSwitchover } from "../../decisions/primary/switchover.ts";
 import type { HostOrder } from "../../documents/orders.ts";
 import { databasesOf } from "../../documents/host-config.ts";
 import { askPatroni } from "../../failover/ask-patroni.ts";
 import type { Seen } from "../../failover/parts.ts";
 import { PatroniFailover } from "../../failover/patroni-failover.ts";
+import { decidedSwitchover } from "../../failover/switchover-decided.ts";
 import type { HostPool } from "../endpoints/host-pool.ts";
 import type { AskedRestarts } from "./asked-restarts.ts";
 import { configure } from "./configure.ts";
@@ -411,7 +411,7 @@ export class HostOrders {
     const { store, node, patroni, etcd, endpoints, poolers, stop } = this.#parts;
     const { name } = store.record;
     if (store.view?.leader === name && store.answers) {
-      const decision = decideSwitchover({ ...this.#seen(), to: undefined });
+      const decision = await decidedSwitchover(() => this.#seen(), undefined);
       if (decision.kind === "to")
         await this.#switchover({ order: "switchover", to: decision.host, dry_run: false });
     }

@@ -5,14 +5,20 @@ import type { StoreView } from "../../documents/store-view.ts";
 export type SwitchoverDecision =
   | { readonly kind: "to"; readonly host: string }
   | { readonly kind: "nothing"; readonly host: string }
-  | { readonly kind: "refuse"; readonly why: string; readonly next: NextText };
+  | {
+      readonly kind: "refuse";
+      readonly why: string;
+      readonly next: NextText;
+      /** Whether it is possible in a moment: commits do not wait yet for a replica that follows. */
+      readonly soon?: boolean;
+    };
 
 export interface SwitchoverInput {
   readonly store: StoreView | undefined;
   readonly storeAnswers: boolean;
   /** Hosts with a database. */
   readonly databases: readonly string[];
-  /** Bytes that each replica lacks, where it is known. */
+  /** Bytes that each replica lacks, where it follows and that is known. */
   readonly lags: ReadonlyMap<string, number>;
   /** The host asked for; undefined: the one that lacks least. */
   readonly to: string | undefined;
@@ -21,7 +27,12 @@ export interface SwitchoverInput {
 /** Decides a planned change: only to a replica that commits wait for, as it has all acknowledged writes. Pure. */
 export function decideSwitchover(input: SwitchoverInput): SwitchoverDecision {
   const { store, storeAnswers, databases, lags, to } = input;
-  const refuse = (why: string, next: NextText): SwitchoverDecision => ({ kind: "refuse", why, next });
+  const refuse = (why: string, next: NextText, soon = false): SwitchoverDecision => ({
+    kind: "refuse",
+    why,
+    next,
+    soon,
+  });
   if (to !== undefined && !databases.includes(to))
     return refuse(`no host with a database is named "${to}"`, `One of: ${databases.join(", ")}`);
   if (!store || !storeAnswers)
@@ -39,6 +50,7 @@ export function decideSwitchover(input: SwitchoverInput): SwitchoverDecision {
       able.length
         ? `Take ${able.join(" or ")}, or wait.`
         : nextStep`Wait until it has caught up: ${odooPg("status")}`,
+      lags.has(to),
     );
   const [best] = able.toSorted((a, b) => (lags.get(a) ?? Infinity) - (lags.get(b) ?? Infinity));
   const host = to ?? best;
@@ -46,6 +58,7 @@ export function decideSwitchover(input: SwitchoverInput): SwitchoverDecision {
     return refuse(
       "no replica has all that was acknowledged",
       nextStep`Wait until one has caught up: ${odooPg("status")}`,
+      lags.size > 0,
     );
   return { kind: "to", host };
 }
