@@ -81,6 +81,31 @@ describe("what is cut or damaged is refused, and nothing that existed is touched
     await nothingHappened();
   });
 
+  test("a folder whose list of contents names another file than its own, which pg_restore would read as root", async () => {
+    const folder = it.dump("shop", join(temporaryFolder(), "d"), "-Fd");
+    const file = join(folder, "toc.dat");
+    const toc = readFileSync(file);
+    const [name = ""] = readdirSync(folder).flatMap((one) => /^\d+\.dat/.exec(one)?.[0] ?? []);
+    const at = toc.indexOf(name);
+    const secret = join("..", "secret");
+    writeFileSync(join(folder, secret), "1\tthe secret of root\n");
+    const length = Buffer.alloc(4);
+    length.writeUInt32LE(secret.length);
+    const parts = [toc.subarray(0, at - 4), length, Buffer.from(secret), toc.subarray(at + name.length)];
+    writeFileSync(file, Buffer.concat(parts));
+    const refused = { code: "dump_unusable", message: expect.stringContaining(`names the file "${secret}"`) };
+    await expect(it.as(folder, "never")).rejects.toMatchObject(refused);
+    const zip = join(temporaryFolder(), "d.zip");
+    await writeZip(
+      zip,
+      (async function* () {
+        for (const one of readdirSync(folder)) yield { name: `d/${one}`, file: join(folder, one) };
+      })(),
+    );
+    await expect(it.as(zip, "never")).rejects.toMatchObject(refused);
+    await nothingHappened();
+  });
+
   test("a backup with a flipped bit", async () => {
     const copy = join(temporaryFolder(), "copied");
     cpSync(it.source.place.dir, copy, { recursive: true });

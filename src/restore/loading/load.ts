@@ -2,13 +2,14 @@ import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import { programOf } from "../../postgres/installation.ts";
 import { runClientProgram } from "../../postgres/client-program.ts";
-import { writeFileAtomic } from "../../system/files/files.ts";
+import { kindOf, writeFileAtomic } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import { feed, outputOf } from "../../system/process/pipeline.ts";
 import { startupOptions } from "../../system/sql/sql.ts";
 import type { BackupSource } from "../../backup/source.ts";
 import type { ArchiveEntry, ArchiveList } from "./archive-list.ts";
 import type { Filling } from "./filling.ts";
+import { assertNamesOwnFiles } from "../reading/dump-folder.ts";
 import { loadSettings } from "../target/new-database.ts";
 import type { SetAside } from "../target/set-aside.ts";
 import { SqlLoader, type SqlLoaded } from "./sql-loader.ts";
@@ -38,8 +39,12 @@ export interface ArchiveLoaded {
   readonly notes: readonly string[];
 }
 
-/** The list that pg_restore gives of an archive. @throws OdooPgError command_failed with its message. */
+/**
+ * The list that pg_restore gives of an archive: the first that is read of any.
+ * @throws OdooPgError command_failed with its message; dump_unusable for a folder that names other files than its own
+ */
 export async function listArchive(source: BackupSource, file: string): Promise<string> {
+  if ((await kindOf(file)) === "directory") await assertNamesOwnFiles(file);
   const ran = await runClientProgram(programOf(source.installation, "pg_restore"), ["--list", file], {
     signal: source.signal,
   });
