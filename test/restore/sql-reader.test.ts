@@ -37,6 +37,7 @@ const single = [
   "SELECT E'a''b\\'; c', 'x\\';",
   "SELECT E'a'\n  'it\\'s; c';",
   "SELECT E'a' -- it's\n 'it\\'s; c';",
+  "SELECT E'a'\r'it\\'s; c' -- ;\r, 1;",
   "SELECT e'\\\\', b'1', x'0f', N'a;\\', U&'\\0041;', U&\"a;\";",
   "SELECT 'x\\' AS e, namee'\\';",
   'CREATE TABLE "a;\\! ls""" (x int);',
@@ -162,6 +163,13 @@ describe("is refused:", () => {
     ["a command behind a statement", "SELECT 1; \\! touch /tmp/x\n", "\\!"],
     ["a command inside a statement", "SELECT 1\n  \\gexec\n", "\\gexec"],
     ["a connection inside a statement", "SELECT 1\n\\connect x\n", "\\connect"],
+    [
+      "a command where rows seem to follow behind what ended a comment",
+      "-- x\rSELECT 1 /*\nCOPY t FROM stdin -- \r*/\n;\n\\! ls\n\\.\n",
+      "\\!",
+    ],
+    ["a command behind what ended a comment", "SELECT 1 -- \r\\! ls\n;\n", "\\!"],
+    ["a command behind a string that went on", "SELECT E'a'\r'\\' , '\\! ls\n';\n", "\\!"],
     ["a command behind a COPY", "COPY t FROM stdin; \\! ls\n1\n\\.\n", "follows a COPY"],
     ["a command right behind rows", "COPY t FROM stdin;\n1\n\\.\n\\copy t from program 'ls'\n", "\\copy"],
     ["a connection to another server", '\\connect "host=elsewhere" - x\n\\connect -\n', "\\connect"],
@@ -266,6 +274,7 @@ describe("what is done with a statement:", () => {
     ["COPY t FROM PROGRAM 'ls';", "refused"],
     ["copy (SELECT 1) to program 'sh';", "refused"],
     ["COPY t FROM '/etc/passwd';", "refused"],
+    ["COPY t (a) TO STDOUT (DELIMITER ')FROM stdin');", "refused"],
   ])("%s %s", async (sql, how) => {
     const [statement] = statementsOf(await read(sql));
     expect(statement && handlingOf(statement).how).toBe(how);

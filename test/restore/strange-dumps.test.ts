@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Lack } from "../../src/model/backups/lack.ts";
@@ -211,6 +211,16 @@ COPY public.x (a) FROM stdin;
     expect(ran.stderr).toMatch(/no_such_type[\s\S]*"public\.x" does not exist/);
     expect(ran.status).toBe(3);
     expect(existsSync(mark)).toBe(false);
+  });
+
+  test("is not set aside with rows of another form than pg_dump's, which psql could read as commands", async () => {
+    const csv = dumpOf(`CREATE TABLE public.x (a public.no_such_type);
+COPY public.x (a) FROM stdin WITH (FORMAT csv);
+1
+\\.
+`);
+    await expect(restored(csv)).rejects.toMatchObject({ message: expect.stringContaining("no_such_type") });
+    await it.nothingLeft();
   });
 
   test("is refused where its letters would become backslashes for psql", async () => {
@@ -516,6 +526,37 @@ describe("what a restore cannot make does not keep a database from coming back:"
       ),
     ).toEqual([{ e: 1, f: 1, p: 3, s: 1, v: "uses_c" }]);
     await rows(database, "DROP SUBSCRIPTION follows");
+  });
+
+  test("no part of what is set aside is a command or a variable of psql, wherever a text ends for psql", async () => {
+    const marks = temporaryFolder();
+    const broken = "CREATE VIEW public.v AS SELECT nope";
+    const encoded = (encoding: string, sql: string): string =>
+      `SET client_encoding = '${encoding}';\n${sql}SET client_encoding = 'UTF8';\n`;
+    const escaping = (sql: string): string =>
+      `SET standard_conforming_strings = off;\n${sql}SET standard_conforming_strings = on;\n`;
+    const parts = [
+      (act: string) => escaping(`${broken}, U&'\\'; ${act}\n--';\n`),
+      (act: string) => escaping(`${broken}, B'0'\n'\\'; ${act}\n--';\n`),
+      (act: string) => encoded("GBK", `${broken}, '\u0095'; ${act}\n';\n`),
+      (act: string) => encoded("SJIS", `${broken} \u0095${act}\n, '\u00fd\u00fd';\n`),
+      (act: string) => `${broken} $aside$;\n${act}\n$aside$;\n`,
+      (act: string) => `CREATE FUNCTION public.says() RETURNS int LANGUAGE plpgsql
+  AS $$ BEGIN RAISE EXCEPTION '${act}'; END $$;
+CREATE MATERIALIZED VIEW public.m AS SELECT public.says();\n${broken} :LAST_ERROR_MESSAGE\n;\n`,
+    ];
+    const body = parts.map((part, at) => part(`\\! touch ${join(marks, String(at))}`)).join("");
+    const { report, database } = await restored(Buffer.from(dumpOf(body), "latin1"));
+    expect(report.set_aside?.objects).toHaveLength(parts.length + 1);
+    const { host, port, user } = it.node.superuser;
+    const to = conninfo({ host, port, user, dbname: database });
+    const ran = spawnSync(
+      programOf(it.node.installation, "psql"),
+      ["-X", "-q", "-f", report.set_aside?.file ?? "", "-d", to],
+      { env: { PGPASSWORD: it.node.passwords.postgres, PATH: process.env["PATH"] ?? "" }, encoding: "utf8" },
+    );
+    expect(ran.stderr.match(/ERROR: /g)).toHaveLength(parts.length + 1);
+    expect(readdirSync(marks)).toEqual([]);
   });
 
   test("the reasons and names of a hostile dump stay in their comment", async () => {

@@ -5,8 +5,8 @@ import { SEARCH_ALL, SEARCH_AS_BEFORE } from "../../backup/search-path.ts";
 import type { Filling } from "./filling.ts";
 import { loadSettings } from "../target/new-database.ts";
 import { withoutPlace } from "../reading/placement.ts";
-import type { SetAside } from "../target/set-aside.ts";
-import { SqlReader, type Statement } from "../reading/sql-reader.ts";
+import { asideSql, type AsidePart, type SetAside } from "../target/set-aside.ts";
+import { isPlainCopy, SqlReader, type Statement } from "../reading/sql-reader.ts";
 import { handlingOf, inOneLine, saysHowToRead, setsEncoding, type Handling } from "../reading/statement.ts";
 
 export interface SqlOrder {
@@ -51,17 +51,15 @@ interface RowsAside {
   readonly encoding: string;
   readonly escapes: boolean;
   /** The dump's statements, with their rows. */
-  readonly pieces: Buffer[];
+  readonly parts: PartAside[];
   readonly error: SqlError;
 }
 
-/**
- * psql reads rows as commands when it could not begin their COPY: it must stop there. Source: PostgreSQL manual, psql,
- * ON_ERROR_STOP.
- */
-const BEGIN_COPY = Buffer.from("\\set ON_ERROR_STOP on\n");
-const END_COPY = Buffer.from("\\.\n\\set ON_ERROR_STOP off\n");
-const NEWLINE = Buffer.from("\n");
+/** As it came from the dump, in pieces. */
+interface PartAside {
+  readonly is: AsidePart["is"];
+  readonly pieces: Buffer[];
+}
 
 /** The only letter of all client encodings that PostgreSQL makes a character of ASCII that means something to psql. */
 const BACKSLASH = Buffer.from([0x81, 0x5f]);
@@ -282,7 +280,7 @@ export class SqlLoader {
     const what = table ?? objectOf(statement);
     const known = this.#asideOf(what);
     if (known) {
-      this.#putAside(known, statement.text);
+      this.#putAside(known, "statement", statement.text);
       return undefined;
     }
     const ran = await this.#session.run(statement.text);
@@ -292,7 +290,7 @@ export class SqlLoader {
     const again = await this.#searchingAll(async () => await this.#session.run(statement.text));
     if (!again.error) return again;
     if (!this.#lacksTable(again.error)) throw this.#failure(statement, ran.error);
-    this.#putAside(this.#beginAside(what, statement, again.error), statement.text);
+    this.#putAside(this.#beginAside(what, statement, again.error), "statement", statement.text);
     return undefined;
   }
 
@@ -355,30 +353,35 @@ export class SqlLoader {
 
   #beginAside(table: string, statement: Statement, error: SqlError): RowsAside {
     const { encoding, escapes } = this.#reader;
-    const aside = { statement, encoding, escapes, pieces: [], error };
+    const aside = { statement, encoding, escapes, parts: [], error };
     this.#rowsAside.set(this.#asideKey(table), aside);
     return aside;
   }
 
-  #putAside({ statement, error, pieces }: RowsAside, bytes: Buffer): void {
+  #putAside({ statement, error, parts }: RowsAside, is: AsidePart["is"], bytes: Buffer): void {
     this.#asideBytes += bytes.length;
     if (this.#asideBytes > ASIDE_BYTES) throw this.#failure(statement, error);
-    pieces.push(Buffer.from(bytes));
+    const last = parts.at(-1);
+    // A letter may lie in two pieces of the rows.
+    if (is === "rows" && last?.is === "rows") last.pieces.push(Buffer.from(bytes));
+    else parts.push({ is, pieces: [Buffer.from(bytes)] });
   }
 
-  #copyAside(aside: RowsAside, { text }: Statement): void {
+  #copyAside(aside: RowsAside, statement: Statement): void {
+    // Where anything kept its COPY from taking rows, psql would read them as commands.
+    if (!isPlainCopy(statement)) throw this.#failure(statement, aside.error);
     this.#copyingAside = aside;
-    this.#putAside(aside, Buffer.concat([BEGIN_COPY, text, NEWLINE]));
+    this.#putAside(aside, "copy", Buffer.from(statement.words, "latin1"));
+    this.#putAside(aside, "rows", Buffer.alloc(0));
   }
 
   async #takeRows(bytes: Buffer): Promise<void> {
     const aside = this.#copyingAside;
     if (!aside) return await this.#session.rows(bytes);
-    this.#putAside(aside, bytes);
+    this.#putAside(aside, "rows", bytes);
   }
 
   async #endRows(): Promise<void> {
-    if (this.#copyingAside) this.#putAside(this.#copyingAside, END_COPY);
     this.#copyingAside = undefined;
     const copying = this.#copying;
     if (!copying) return;
@@ -456,16 +459,22 @@ export class SqlLoader {
     for (const [table, count] of this.#rows)
       rows.set(await this.#decode(Buffer.from(table, "latin1"), this.#reader.encoding), count);
     const setAside: SetAside[] = [];
-    const objects = this.#pending.map((one) => ({ ...one, pieces: [one.statement.text], rows: false }));
+    const objects = this.#pending.map((one) => ({
+      ...one,
+      parts: [{ is: "statement" as const, pieces: [one.statement.text] }],
+      rows: false,
+    }));
     const ofTables = [...this.#rowsAside.values()].map((one) => ({ ...one, rows: true }));
     const inOrder = [...objects, ...ofTables].sort((a, b) => a.statement.line - b.statement.line);
-    for (const { statement, encoding, escapes, pieces, error, rows: areRows } of inOrder) {
-      const sql = (await this.#decode(Buffer.concat(pieces), encoding)).trim();
+    for (const { statement, encoding, escapes, parts, error, rows: areRows } of inOrder) {
+      const decoded: AsidePart[] = [];
+      for (const { is, pieces } of parts)
+        decoded.push({ is, text: await this.#decode(Buffer.concat(pieces), encoding) });
       setAside.push({
         entry: statement.entry,
         object: objectOf(statement),
         rows: areRows,
-        sql: `SET standard_conforming_strings = ${escapes ? "off" : "on"};\n${sql}\n`,
+        sql: asideSql(decoded, escapes),
         reason: error.message,
       });
     }
@@ -511,7 +520,7 @@ export class SqlLoader {
 function objectOf({ entry, words, copies }: Statement): string {
   if (copies !== undefined) return `rows of ${inOneLine(copies)}`;
   if (/^INSERT\b/i.test(words))
-    return inOneLine(/^[^(]*?(?=\s*(?:\(|VALUES|$))/i.exec(words)?.[0] ?? "INSERT");
+    return inOneLine(/^[^(]*?(?=\s*(?:\(|VALUES|$))/i.exec(words.slice(0, 1000))?.[0] ?? "INSERT");
   if (entry === undefined) return inOneLine(words);
   const { type, schema, name } = entry;
   return inOneLine(`${type.toLowerCase()} ${schema === undefined ? "" : `${schema}.`}${name}`, 200);

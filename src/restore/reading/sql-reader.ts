@@ -41,9 +41,15 @@ const LINE = 64 * 1024;
 /** Bytes of rows that are passed on at once. */
 const ROWS = 256 * 1024;
 
-/** A name with or without its schema, quoted or not. */
-const NAME = String.raw`(?:"(?:[^"]|"")+"|[^\s(".]+)(?:\.(?:"(?:[^"]|"")+"|[^\s(".]+))?`;
-const COPIED = new RegExp(String.raw`^COPY\s+(${NAME})\s*(?:\(.*\)\s*)?FROM\s+stdin\b`, "is");
+/** What the server takes for a blank; others are part of a name. */
+const BLANK = String.raw`[\t-\r ]`;
+/** A name, quoted or not, and one with or without its schema. */
+const PART = String.raw`(?:"(?:[^"]|"")+"|[\w$\u0080-\u00ff]+)`;
+const NAME = String.raw`${PART}(?:\.${PART})?`;
+/** Nothing but names comes before its STDIN: then the server takes rows for it, or answers with an error. */
+const COPY = String.raw`COPY${BLANK}+(${NAME})${BLANK}*(?:\(${BLANK}*${PART}(?:${BLANK}*,${BLANK}*${PART})*${BLANK}*\)${BLANK}*)?FROM${BLANK}+stdin`;
+const COPIED = new RegExp(String.raw`^${COPY}(?![\w$\u0080-\u00ff])`, "i");
+const ONLY_COPIED = new RegExp(String.raw`^${COPY}${BLANK}*;$`, "i");
 
 const NEWLINE = 10;
 const RETURN = 13;
@@ -204,7 +210,7 @@ export class SqlReader {
   #readInside(held: Buffer, byte: number): "on" | "more" {
     switch (this.#inside) {
       case "line comment":
-        if (byte === NEWLINE) {
+        if (byte === NEWLINE || byte === RETURN) {
           this.#inside = "plain";
           if (this.#ended) this.#ended.newline = true;
           this.#note(32);
@@ -276,10 +282,8 @@ export class SqlReader {
   /** One token outside comments and strings. */
   #readPlain(held: Buffer, byte: number): "on" | "more" | "again" | SqlPiece {
     if (isBlank(byte)) {
-      if (byte === NEWLINE) {
-        this.#line += 1;
-        if (this.#ended) this.#ended.newline = true;
-      }
+      if (byte === NEWLINE) this.#line += 1;
+      if ((byte === NEWLINE || byte === RETURN) && this.#ended) this.#ended.newline = true;
       this.#note(byte);
       this.#at += 1;
       return "on";
@@ -464,6 +468,11 @@ export class SqlReader {
     this.#copying = undefined;
     return { kind: "rows end", rows: this.#copyRows };
   }
+}
+
+/** Whether a statement is a COPY of rows that follow, as pg_dump writes it: without any option. */
+export function isPlainCopy({ words }: Pick<Statement, "words">): boolean {
+  return ONLY_COPIED.test(words);
 }
 
 /** The database that `\connect` names, as pg_dump and pg_dumpall write it (string_utils.c, appendPsqlMetaConnect). */

@@ -22,6 +22,32 @@ export interface SetAside {
   readonly reason: string;
 }
 
+/** What a dump says, in UTF-8: a statement, a COPY that is plain (`isPlainCopy`), or the rows that follow that. */
+export interface AsidePart {
+  readonly is: "statement" | "copy" | "rows";
+  readonly text: string;
+}
+
+/**
+ * SQL of a dump for a person's psql. Nothing of it may become a command or a variable of psql: so a statement is a text to
+ * psql, which gives it on to the server as it is. Where a COPY cannot begin, psql would read its rows as commands: so it
+ * stops there. Source: PostgreSQL manual, psql, \gexec and ON_ERROR_STOP.
+ * @param escapes a backslash escapes in its strings
+ */
+export function asideSql(parts: readonly AsidePart[], escapes: boolean): string {
+  const sql = parts.map(({ is, text }) => {
+    if (is === "copy") return `\\set ON_ERROR_STOP on\n${text}\n`;
+    return is === "rows" ? `${text}\\.\n\\set ON_ERROR_STOP off\n` : givenOn(text.trim());
+  });
+  return `SET standard_conforming_strings = ${escapes ? "off" : "on"};\n${sql.join("")}`;
+}
+
+function givenOn(sql: string): string {
+  let quote = "$aside$";
+  while (sql.includes(quote)) quote = `${quote.slice(0, -1)}_$`;
+  return `SELECT ${quote}\n${sql}\n${quote} \\gexec\n`;
+}
+
 /** One line of each, for notes. */
 export function asideNotes(setAside: readonly SetAside[]): string[] {
   return setAside.map(({ object, reason }) => `set aside: ${object} (${reason})`);
@@ -131,6 +157,7 @@ export async function keepSetAside(
 -- This SQL comes from what was restored, and nobody has read it. Read it, remove what you do not want, and run it as a
 -- superuser, to whom it then belongs:
 --   ${oneLine(printCommand(next))}
+-- psql gives each statement on to the server (\\gexec): nothing in it is a command of psql.
 SET client_encoding = 'UTF8';
 SET check_function_bodies = false;
 SELECT pg_catalog.set_config('search_path', '', false);
