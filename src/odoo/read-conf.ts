@@ -60,11 +60,12 @@ export function readConf(content: string): ReadConf {
       lines.push({ kind: "section", name: header });
       continue;
     }
-    const [, written, value] = /^(.*?)\s*[=:]\s*(.*)$/.exec(trimmed) ?? [];
-    if (written === undefined || written === "" || value === undefined)
-      return wrong(" is neither a section, an option (NAME = VALUE) nor a comment");
+    // Not by one pattern: with a million blanks in a line it would take hours.
+    const at = trimmed.search(/[=:]/);
+    if (at < 1) return wrong(" is neither a section, an option (NAME = VALUE) nor a comment");
     if (section === undefined) return wrong(": an option comes before [options]");
-    const name = written.toLowerCase();
+    const name = trimmed.slice(0, at).trimEnd().toLowerCase();
+    const value = trimmed.slice(at + 1).trimStart();
     if (seen.has(`${section}]${name}`)) return wrong(`: ${name} is there twice`);
     seen.add(`${section}]${name}`);
     option = { name, indent };

@@ -69,6 +69,7 @@ describe("odoo.conf", () => {
     ["less than no workers", ["[options]", "workers = -1"], "workers"],
     ["no connections at all", ["[options]", "db_maxconn = 0"], "db_maxconn"],
     ["a switch that is neither", ["[options]", "unaccent = perhaps"], "unaccent: must be True or False"],
+    ["a host of two lines", ["[options]", "db_host = a", "  b"], "db_host: holds a control character"],
     ["an unknown way of TLS", ["[options]", "db_sslmode = maybe"], "db_sslmode"],
   ])("with %s is refused, with what is wrong", (_what, lines, words) => {
     expect(refusal(...lines)).toContain(words);

@@ -142,6 +142,12 @@ db_host = stays
 `);
   });
 
+  test("of a line that is as long as a file may be is read at once", () => {
+    const blanks = " ".repeat(1_000_000);
+    expect(readConf(`[options]\na${blanks}b\n`)).toMatchObject({ ok: false });
+    expect(readConf(`[options]\na${blanks}=${blanks}b\n`)).toMatchObject({ options: new Map([["a", "b"]]) });
+  });
+
   test("that cannot be read is told without a value of it", () => {
     const read = readConf("[options]\ndb_password = hunter2\nhunter2\n");
     expect(read).toEqual({

@@ -11,7 +11,12 @@ const whole = (least: number, most: number) =>
     .pipe(z.int().min(least).max(most));
 
 const port = whole(1, 65_535).optional();
-const text = z.string().max(1024, "is too long").optional();
+/** A value that goes on in the next line would begin a line of doctor's. */
+const text = z
+  .string()
+  .max(1024, "is too long")
+  .regex(/^\P{Cc}*$/u, "holds a control character")
+  .optional();
 
 /** The options of odoo.conf that doctor reads; the password is not among them. Defaults are those of Odoo 19. */
 const optionsSchema = z.object({
