@@ -1,6 +1,7 @@
 import { OdooPgError } from "../errors.ts";
 import type { BaseBackup } from "../model/backups/archive-status.ts";
 import type { Owner } from "../system/files/files.ts";
+import { programFailure } from "../system/process/child.ts";
 import { run, runOrFail, type Ran } from "../system/process/process.ts";
 import { readInfo } from "./info.ts";
 import type { Missed } from "./recovering.ts";
@@ -59,17 +60,18 @@ export async function prepareStanza(pgbackrest: Pgbackrest, place: MarkedPlace):
   await noteRepository(place);
 }
 
+/** What an archive_command has sent may go on beside, and two of one segment would write the same file: it is waited for. */
+const ALONE = 'command -v flock >/dev/null && exec flock -w 60 "$@"; shift; exec "$@"';
+
 /**
  * Takes one segment into the repository, as a server's archive_command does; one that is there already stays as it is.
  * @param file its path in a data directory of the cluster
  */
 export async function takeSegment(pgbackrest: Pgbackrest, file: string): Promise<void> {
   const { program, conf, stanza, owner, signal } = pgbackrest;
-  await runOrFail(program, [`--config=${conf}`, `--stanza=${stanza}`, "archive-push", file], {
-    owner,
-    signal,
-    timeout: SHORT,
-  });
+  const words = [conf, program, `--config=${conf}`, `--stanza=${stanza}`, "archive-push", file];
+  const ran = await run("sh", ["-c", ALONE, "sh", ...words], { owner, signal, timeout: SHORT });
+  if (ran.exitCode !== 0) throw programFailure(program, `failed (exit status ${ran.exitCode})`, ran.stderr);
 }
 
 /** By how much the databases go first, where they and a base backup want the same processor. */

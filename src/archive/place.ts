@@ -49,6 +49,6 @@ export function recordFileIn(layout: Layout): string {
 }
 
 /** What pgBackRest is told by a node. Each has its own: it refuses WAL from a data directory that is not the one named. */
-export function confOf(place: ArchivePlace, node: Pick<NodeConfig, "name">): string {
+export function confOf(place: Pick<ArchivePlace, "dir">, node: Pick<NodeConfig, "name">): string {
   return path.join(place.dir, `${node.name}.conf`);
 }

@@ -165,10 +165,15 @@ export function renderPostgresqlConf(input: NodeRenderInput): string {
   ].join("\n");
 }
 
-/** A node's configuration file with nothing archived; the same one where it does not archive by that command. */
-export function withoutArchiveCommand(text: string, command: string, platform: string): string {
-  const line = `\narchive_command = ${quoteSetting(command)} `;
-  return text.replace(line, () => `\narchive_command = ${quoteSetting(archivesNothing(platform))} `);
+/**
+ * A node's configuration file with nothing archived; the same one where it archives by another command.
+ * @param mark what the command has in it, also where another version of odoo-pg wrote it
+ */
+export function withoutArchiveCommand(text: string, mark: string, platform: string): string {
+  const within = quoteSetting(mark).slice(1, -1);
+  return text.replace(/^archive_command = ('(?:[^']|'')*') /m, (line, value: string) =>
+    value.includes(within) ? `archive_command = ${quoteSetting(archivesNothing(platform))} ` : line,
+  );
 }
 
 export interface HbaInput {

@@ -273,15 +273,11 @@ async function goBack(runtime: Runtime, handle: NodeHandle, previous: string | u
  * Stops a running primary from archiving where it does so by this command; all else of its file stays as it is,
  * and nothing is restarted.
  */
-export async function dropArchiveCommand(
-  runtime: Runtime,
-  handle: NodeHandle,
-  command: string,
-): Promise<void> {
+export async function dropArchiveCommand(runtime: Runtime, handle: NodeHandle, mark: string): Promise<void> {
   const { configFile } = handle.files;
   const text = await readTextIfAny(configFile);
   if (text === undefined) return;
-  const without = withoutArchiveCommand(text, command, runtime.machine.platform);
+  const without = withoutArchiveCommand(text, mark, runtime.machine.platform);
   if (without !== text) await writeFileAtomic(configFile, without, readableBy(runtime.owner));
   await reloadIfStale(runtime, handle, undefined);
 }

@@ -41,11 +41,13 @@ describe("what a host's server archives with", () => {
   const asked = { enabled: true, program: "/usr/bin/pgbackrest", place, node: "h2" };
 
   test("is there before it becomes primary: nothing that it writes then is lost", () => {
-    const command = '/usr/bin/pgbackrest --config=/srv/s/archive/h2.conf --stanza=lab archive-push "%p"';
-    expect(commandOf({ ...asked, record: undefined })).toBe(command);
-    expect(commandOf({ ...asked, record: record() })).toBe(command);
+    const command = expect.stringContaining(
+      '/usr/bin/pgbackrest --config=/srv/s/archive/h2.conf --stanza=lab archive-push "$PWD/%p"',
+    );
+    expect(commandOf({ ...asked, record: undefined })).toEqual(command);
+    expect(commandOf({ ...asked, record: record() })).toEqual(command);
     // Another host has given up what filled its disk.
-    expect(commandOf({ ...asked, record: record({ archiving: false }) })).toBe(command);
+    expect(commandOf({ ...asked, record: record({ archiving: false }) })).toEqual(command);
   });
 
   test("is nothing where this host has given up, where any second is off, and without pgBackRest", () => {
@@ -58,7 +60,7 @@ describe("what a host's server archives with", () => {
 
   test("is the one of before where pgBackRest does not answer: WAL waits, it is not dropped", () => {
     const kept = record({ program: "/opt/pgbackrest" });
-    expect(commandOf({ ...asked, program: undefined, record: kept })).toMatch(/^\/opt\/pgbackrest --config/);
+    expect(commandOf({ ...asked, program: undefined, record: kept })).toContain(" /opt/pgbackrest --config");
   });
 
   test("is nothing where WAL was given up before the record can say so, as long as that lasts", () => {

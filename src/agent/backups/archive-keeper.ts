@@ -6,7 +6,7 @@ import { prepareStanza } from "../../archive/pgbackrest.ts";
 import { removeLeftMoments } from "../../archive/moment.ts";
 import { readArchiveStatus, readArchiving, writeArchiving } from "../../archive/record.ts";
 import { forgetRepository } from "../../archive/repository-mark.ts";
-import { archiveCommand } from "../../archive/render.ts";
+import { archiveCommand, markOfCommand } from "../../archive/render.ts";
 import { pgbackrestOf, writeConfigurations } from "../../archive/setup.ts";
 import { archivedBefore, isArchivingFailing, isQueueFull } from "../../cluster/backups/window.ts";
 import { nextTime, parseSchedule } from "../../config/values/cron.ts";
@@ -60,8 +60,8 @@ interface Options {
 export interface ArchivingServer {
   /** Has it archive by the command of the runtime. May restart it, where archive_mode is off. @throws OdooPgError */
   readonly apply: (runtime: Runtime, progress: Progress) => Promise<void>;
-  /** Has it archive nothing any more, where it does so by this command. All else of its configuration stays as it is. */
-  readonly drop: (runtime: Runtime, primary: NodeHandle, command: string) => Promise<void>;
+  /** Has it archive nothing any more, where it does so by the command with this mark. All else of its configuration stays as it is. */
+  readonly drop: (runtime: Runtime, primary: NodeHandle, mark: string) => Promise<void>;
 }
 
 /**
@@ -265,8 +265,7 @@ export class ArchiveKeeper {
       await this.#note(runtime, { ...record, archiving: false, since });
     }
     const place = archivePlaceOf(runtime.config, runtime.layout);
-    const command = archiveCommand(record.program, place, primary.node);
-    await this.#options.server.drop(runtime, primary, command);
+    await this.#options.server.drop(runtime, primary, markOfCommand(place, primary.node));
   }
 
   async #look(runtime: Runtime): Promise<void> {
