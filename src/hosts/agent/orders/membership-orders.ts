@@ -30,6 +30,9 @@ const SEE_TIMEOUT = 7000;
 /** Milliseconds for the others to take a vote away. */
 const VOTE_TIMEOUT = 120_000;
 
+/** Milliseconds for the others to tell a host that it was removed: what they say ten times, a second apart, counts. */
+const TOLD_TIMEOUT = 30_000;
+
 /** Milliseconds in which one that leaves still sees that it has. */
 const LEAVE_TIME = 2 * VOTE_TIMEOUT;
 
@@ -66,9 +69,7 @@ export class MembershipOrders {
     // One that was taken out already has no part in the store any more, and one with endpoints alone never had.
     const isGuest = store.record.role === "endpoints";
     if (isGuest) log("info", "the other hosts still know this one");
-    else if (store.isListed) {
-      await this.#lookAgain();
-      if (!store.answers) throw notReady("The store has no majority.");
+    else if (await this.#isOneStill()) {
       data.refusePrimary();
       const { seen } = store;
       await changeDocument(etcd, store.document.cluster, (document) =>
@@ -111,6 +112,22 @@ export class MembershipOrders {
     ] as const;
     for (const [file, place] of kept) if ((await kindOf(file)) !== undefined) await move(file, place);
     await move(ha.dir, `${ha.dir}.left-${time}`);
+  }
+
+  /** Whether this host is still one of the cluster's. @throws OdooPgError refused where nobody tells */
+  async #isOneStill(): Promise<boolean> {
+    const { store } = this.#parts;
+    if (!store.isListed) return false;
+    await this.#lookAgain();
+    // The store does not answer a host that was removed, and the others may not have told it yet.
+    await waitUntil(() => store.answers || !store.isListed, {
+      what: "the store, or another host, to tell whether this one was removed",
+      timeout: TOLD_TIMEOUT,
+      interval: 100,
+    }).catch(() => {
+      throw notReady("The store has no majority.");
+    });
+    return store.isListed;
   }
 
   /** Sees now who answers: an agent that was just started has asked nobody yet. */
