@@ -3,14 +3,7 @@ import { folded, OdooPgError, toOdooPgError } from "../errors.ts";
 import { afterCall, type NextText } from "../next-step.ts";
 import { printableLine } from "../printable.ts";
 import { openOutput, type Invocation, type Output } from "../system/terminal.ts";
-import {
-  asItsUser,
-  fileNamedBy,
-  loadContext,
-  suggest,
-  refuseForeignConfig,
-  type Context,
-} from "./context.ts";
+import { asItsUser, fileNamedBy, loadContext, suggest, type Context } from "./context.ts";
 import { helpFor, understand, usageError } from "./usage.ts";
 import { EXAMPLES } from "./examples.ts";
 import { forHosts } from "./hosts/several.ts";
@@ -93,7 +86,6 @@ export function newCommandLine(
           return await load(where, output, file);
         });
         const context = await asItsUser(meant, options);
-        await refuseForeignConfig(context);
         return await act(await forHosts(context, call.command), call);
       }),
     plainly: (act) => called.with(async (call, output) => await act(output, call)),

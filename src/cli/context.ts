@@ -1,4 +1,5 @@
 import path from "node:path";
+import * as z from "zod";
 import { lockHolder } from "../store/lock.ts";
 import { keptConsistency } from "../store/state.ts";
 import type { GivenPasswords } from "../store/secrets.ts";
@@ -21,6 +22,8 @@ import type { Config } from "../config/schema.ts";
 import { OdooPgError } from "../errors.ts";
 import { kindOf, ownerOf, readTextIfAny, type Owner } from "../system/files/files.ts";
 import { refuseChangesBy, refuseChangesByOthers } from "../system/files/held/changers.ts";
+import { inFolder } from "../system/files/held/folder.ts";
+import { parseJson } from "../system/files/json-file.ts";
 import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
 import { shellWord } from "../shell-word.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
@@ -165,6 +168,7 @@ export async function loadContext(
  * would follow that user's links and trust what that user wrote: so root works there as that user. With `taking`, a
  * state directory that odoo-pg up to 0.1 left to the servers' user is an exception: there the agent is root's, or there
  * is none.
+ * @throws OdooPgError state_dir_unusable as `refuseForeignConfig`
  */
 export async function asItsUser(context: Context, options: { taking?: boolean } = {}): Promise<Context> {
   if (!context.machine.isRoot) return context;
@@ -175,30 +179,63 @@ export async function asItsUser(context: Context, options: { taking?: boolean } 
       ? undefined
       : await ownerOf(`/proc/${agent}`)
     : await ownerOf(layout.stateDir);
-  if (!user || user.uid === 0) return context;
-  await takeRightsOf(user);
+  const other = user === undefined || user.uid === 0 ? undefined : user;
+  await refuseForeignConfig(context, other);
+  if (!other) return context;
+  await takeRightsOf(other);
   return { ...context, machine: readMachine() };
 }
 
 /**
- * Root does what a configuration tells it to: hooks and programs in it run as root. So root does not believe a file that
- * the servers' user, Odoo's user or everyone may change. Another user is trusted with one that is named; one that was
- * found in the folder where root is was held against more than that before it was read.
+ * Root does what a configuration tells it to: it runs hooks and programs as root, and says as whom root works. So root does
+ * not believe a file that the servers' user, Odoo's user or everyone may change, nor runs a program that they may change.
+ * Another user is trusted with one that is named; one that was found in the folder where root is was held against more than
+ * that before it was read. A file cannot say that another than `postgres` is the servers' user, and so be believed.
+ * @param other as whom root will work: that user is trusted with what is done so, also by the file that the user started
+ *   the cluster with
  * @throws OdooPgError state_dir_unusable
  */
-export async function refuseForeignConfig({
-  config,
-  configFile,
-  invocation,
-  machine,
-}: Context): Promise<void> {
+export async function refuseForeignConfig(
+  { config, configFile, invocation, layout, machine }: Context,
+  other?: Owner,
+): Promise<void> {
   if (!machine.isRoot) return;
+  const named = configFile === undefined ? [] : [path.resolve(invocation.cwd, configFile)];
+  if (other && (await startedWith(layout, other)) === named[0]) return;
   const { filestore } = config.odoo;
-  const servers = await findUser(config.user ?? "postgres");
-  const odoo = filestore === undefined ? undefined : await ownerOf(filestore);
-  const users = [servers, odoo].flatMap((user) => (user && user.uid !== 0 ? [user] : []));
-  for (const file of [configFile, config.backup.config_file])
-    if (file !== undefined) refuseChangesBy(path.resolve(invocation.cwd, file), users);
+  const users = [
+    await findUser("postgres"),
+    config.user === undefined ? undefined : await findUser(config.user),
+    filestore === undefined ? undefined : await ownerOf(filestore),
+  ].flatMap((user) => (user && user.uid !== 0 && user.uid !== other?.uid ? [user] : []));
+  const believed = other ? named : [...named, config.backup.config_file, ...programsOf(config)];
+  for (const file of believed) refuseChangesBy(file, users);
+}
+
+/** The configuration file that a user started the cluster with, as that user recorded it. */
+async function startedWith({ stateDir, appliedFile }: Layout, { uid }: Owner): Promise<string | undefined> {
+  const name = path.basename(appliedFile);
+  const text = await inFolder(stateDir, (folder) =>
+    folder.look(name)?.uid === uid ? folder.readText(name, LARGEST_RECORD) : undefined,
+  ).catch(() => undefined);
+  const parsed = parseJson(text ?? "", z.object({ config_file: z.string().nullable() }));
+  return parsed.ok ? (parsed.value.config_file ?? undefined) : undefined;
+}
+
+/** Bytes. */
+const LARGEST_RECORD = 1024 * 1024;
+
+/** The programs that a configuration names by their path. */
+function programsOf({ postgres, haproxy, pgbouncer, backup, alarms }: Config): string[] {
+  const { bin_dir } = postgres;
+  return [
+    bin_dir === undefined ? undefined : path.join(bin_dir, "postgres"),
+    haproxy.program,
+    pgbouncer.program,
+    backup.on_success[0],
+    backup.on_failure[0],
+    alarms.command[0],
+  ].flatMap((program) => (program !== undefined && path.isAbsolute(program) ? [program] : []));
 }
 
 /** The user that servers run as: as root an unprivileged one, otherwise the present user. */

@@ -1,6 +1,8 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { layoutOf } from "../../src/config/layout.ts";
+import { serverOwner } from "../postgres/throwaway-node.ts";
 import { runProgram, type Ran } from "../support/program.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
@@ -62,5 +64,68 @@ test.runIf(process.geteuid?.() === 0)(
     const { stderr } = await runProgram(["config", "show"], { home: inElse, cwd: inElse });
     expect(stderr).toMatch(/cannot be trusted/);
     expect(stderr).not.toContain("secret");
+  },
+);
+
+test.runIf(process.geteuid?.() === 0)(
+  "root acts by no file that the servers' user may change, whoever it says that is and as whomever root would work, and runs no program of that user's",
+  async () => {
+    const servers = await serverOwner();
+    if (!servers) throw new Error("not root");
+    const folder = temporaryFolder();
+    const ran = join(folder, "ran");
+    const [own, theirs, strangers] = ["own", "theirs", "strangers"].map((name) => join(folder, name));
+    if (own === undefined || theirs === undefined || strangers === undefined) throw new Error("no folder");
+    for (const made of [own, theirs, strangers]) mkdirSync(made);
+    for (const name of [
+      "postgres",
+      "initdb",
+      "pg_basebackup",
+      "pg_rewind",
+      "pg_controldata",
+      "psql",
+      "pg_dump",
+      "pg_restore",
+    ]) {
+      writeFileSync(join(theirs, name), `#!/bin/sh\necho ran >> ${ran}\necho "postgres (PostgreSQL) 17.2"\n`);
+      chmodSync(join(theirs, name), 0o755);
+    }
+    chownSync(theirs, servers.uid, servers.gid);
+    chownSync(strangers, STRANGER, STRANGER);
+    const program = join(theirs, "postgres");
+    const refused = async (name: string, config: unknown, isTheirs: boolean): Promise<void> => {
+      const file = join(own, `${name}.yaml`);
+      writeFileSync(file, JSON.stringify(config));
+      if (isTheirs) chownSync(file, servers.uid, servers.gid);
+      for (const words of [["status"], ["backup", "list"], ["config", "check"], ["up"]]) {
+        const { exitCode, stderr } = await runProgram([...words, "--config", file], {
+          home: folder,
+          cwd: "/",
+        });
+        expect([name, words, exitCode, existsSync(ran)]).toEqual([name, words, 1, false]);
+        expect(stderr).toContain(`cannot be trusted: the user with id ${servers.uid} may change`);
+      }
+    };
+    const state_dir = join(own, "state");
+    const postgres = { bin_dir: theirs };
+    await refused("of another user's name", { user: "nobody", state_dir, postgres }, true);
+    await refused("of another user's cluster", { state_dir: strangers, postgres }, true);
+    for (const [key, programs] of Object.entries({
+      postgres,
+      haproxy: { program },
+      pgbouncer: { program },
+      backup: { on_failure: [program] },
+      alarms: { command: [program] },
+    }))
+      await refused(key, { state_dir, [key]: programs }, false);
+
+    // As whoever started a cluster with that file, root has no more than their rights.
+    const file = join(own, "of another user's cluster.yaml");
+    writeFileSync(file, JSON.stringify({ state_dir: strangers }));
+    const { appliedFile } = layoutOf(strangers);
+    writeFileSync(appliedFile, JSON.stringify({ config_file: file }));
+    chownSync(appliedFile, STRANGER, STRANGER);
+    const { stderr } = await runProgram(["status", "--config", file], { home: folder, cwd: "/" });
+    expect(stderr).not.toContain("cannot be trusted");
   },
 );

@@ -17,7 +17,15 @@ import { isBelievable } from "../../system/files/files.ts";
 import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { givenPasswords, loadContext, searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import {
+  givenPasswords,
+  loadContext,
+  refuseForeignConfig,
+  searchPath,
+  serverOwner,
+  suggest,
+  type Context,
+} from "../context.ts";
 import { noteFormerNames } from "../former-names.ts";
 import { noteAttachments } from "../odoo/attachments.ts";
 import { printOdooLines } from "../odoo/odoo-conf.ts";
@@ -156,6 +164,7 @@ async function stayInForeground(
   const unhookReload = onSignals(["SIGHUP"], () => {
     const apply = async (): Promise<void> => {
       const fresh = await loadContext(context.invocation, context.output, context.configFile);
+      await refuseForeignConfig(fresh);
       await requireOwnHosts(fresh.config);
       await agent.apply(await applyRequest(fresh), progress, requester());
     };

@@ -15,6 +15,7 @@ import { nodeLayoutOf } from "../../config/layout.ts";
 import { diskSpace } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
 import {
+  asItsUser,
   givenPasswords,
   loadContext,
   searchPath,
@@ -55,7 +56,7 @@ export async function configCheck(
     }
   };
   await attempt(async () => {
-    const context = await loadContext(invocation, output, flag);
+    const context = await asItsUser(await loadContext(invocation, output, flag), { taking: true });
     const tools = { searchPath: searchPath(invocation), install: installOn(context.machine) };
     // A container with only the endpoints routes to nodes elsewhere.
     if (!invocation.environment["ENDPOINTS_FOR"])
