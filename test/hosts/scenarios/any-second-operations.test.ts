@@ -17,8 +17,9 @@ describeOnHosts("any second, and what people do with the hosts", () => {
   let several: SeveralHosts;
   let second: AnySecond;
   let marks: Marks;
-  /** Since when there is a window. */
+  /** Since when there is a window, and how many marks are older. */
   let from: string | null;
+  let begun: number;
 
   beforeAll(async () => {
     ({ lab, several } = await threeHosts());
@@ -57,7 +58,7 @@ describeOnHosts("any second, and what people do with the hosts", () => {
     }
     await waitFor("the window to begin", async () => (await second.windowOn(h1)).from !== null);
     ({ from } = await second.windowOn(h1));
-    const begun = await second.count(h1);
+    begun = await second.count(h1);
     await second.more(h1, 10);
     await isWhole(h1, 2);
     expect(await several.value(h1, started)).toEqual(before);
@@ -78,7 +79,11 @@ describeOnHosts("any second, and what people do with the hosts", () => {
     const after = await second.count(h3);
     await second.more(h3, 10);
     await isWhole(h3, 2);
-    await second.isExact(h3, await second.momentOf(h3, `marks BETWEEN 20 AND ${before}`), "before_reseed");
+    await second.isExact(
+      h3,
+      await second.momentOf(h3, `marks BETWEEN ${begun} AND ${before}`),
+      "before_reseed",
+    );
     await second.isExact(h3, await second.momentOf(h3, `marks > ${after}`), "on_the_reseeded");
   }, 400_000);
 
@@ -99,7 +104,11 @@ describeOnHosts("any second, and what people do with the hosts", () => {
     // It keeps what it had, and gets nothing more.
     const left = kept(h3);
     expect(left.bases.length).toBeGreaterThan(0);
-    await second.isExact(h1, await second.momentOf(h1, `marks BETWEEN 20 AND ${before}`), "before_leave");
+    await second.isExact(
+      h1,
+      await second.momentOf(h1, `marks BETWEEN ${begun} AND ${before}`),
+      "before_leave",
+    );
 
     await several.join(h3, h2);
     await several.ready(h1);
@@ -164,7 +173,11 @@ describeOnHosts("any second, and what people do with the hosts", () => {
     const after = await second.count(h1);
     await second.more(h1, 10);
     await isWhole(h1, 0);
-    await second.isExact(h1, await second.momentOf(h1, `marks BETWEEN 20 AND ${before}`), "before_disband");
+    await second.isExact(
+      h1,
+      await second.momentOf(h1, `marks BETWEEN ${begun} AND ${before}`),
+      "before_disband",
+    );
     await second.isExact(h1, await second.momentOf(h1, `marks > ${after}`), "after_disband");
     await several.do(h1, "backup", "verify", "--any-second");
     for (const host of [h2, h3]) {
@@ -180,6 +193,10 @@ describeOnHosts("any second, and what people do with the hosts", () => {
     await several.do(h1, "up");
     await second.more(h1, 10);
     await isWhole(h1, 0);
-    await second.isExact(h1, await second.momentOf(h1, `marks BETWEEN 20 AND ${went}`), "after_a_restart");
+    await second.isExact(
+      h1,
+      await second.momentOf(h1, `marks BETWEEN ${begun} AND ${went}`),
+      "after_a_restart",
+    );
   }, 500_000);
 });
