@@ -215,11 +215,16 @@ export async function throwawayCluster(
       return statusDocumentSchema.parse(JSON.parse(JSON.stringify(document)));
     },
     async healthy() {
-      await waitFor("the cluster to be healthy", async () => {
-        const { verdict, nodes: seen, warnings } = await cluster.status();
-        if (verdict === "ok" && seen.every(({ role, in_pool }) => role === "primary" || in_pool)) return true;
-        throw new Error(`${verdict}: ${JSON.stringify(seen)} ${JSON.stringify(warnings)}`);
-      });
+      await waitFor(
+        "the cluster to be healthy",
+        async () => {
+          const { verdict, nodes: seen, warnings } = await cluster.status();
+          if (verdict === "ok" && seen.every(({ role, in_pool }) => role === "primary" || in_pool))
+            return true;
+          throw new Error(`${verdict}: ${JSON.stringify(seen)} ${JSON.stringify(warnings)}`);
+        },
+        { timeout: 60_000 },
+      );
     },
     password,
     superuser: () => ({

@@ -70,8 +70,13 @@ const faults: readonly Fault[] = [
       const kept = await primary.do(["sh", "-c", "ls -d /srv/s/nodes/*/data.aside-rewound/*/PG_VERSION"]);
       const newest = kept.split("\n").at(-1)?.replace("/PG_VERSION", "") ?? "";
       expect(newest).not.toBe("");
-      expect(await several.do(other, "status")).toContain(`Kept aside, yours to remove: ${primary.name}: `);
-      expect(await several.do(other, "status")).toContain(newest);
+      // Each host looks at its disk every few seconds.
+      await waitFor("another host to tell of it", async () => {
+        const told = await several.do(other, "status");
+        if (told.includes(`Kept aside, yours to remove: ${primary.name}: `) && told.includes(newest))
+          return true;
+        throw new Error(told);
+      });
     },
     most: 25_000,
   },
