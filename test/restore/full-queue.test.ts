@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import * as z from "zod";
@@ -86,8 +86,16 @@ test.runIf(mayMount)(
     rmSync(repository);
     renameSync(`${repository}.away`, repository);
     await cluster.up();
-    const gapOf = async () => (await windowNow()).gaps;
-    await waitFor("the new base backup", async () => (await gapOf()).length === 1, { timeout: 100_000 });
+    await waitFor(
+      "the new base backup",
+      async () => {
+        const window = await windowNow();
+        if (window.gaps.length === 1) return true;
+        const log = (file: string): string => readFileSync(join(cluster.stateDir, file), "utf8").slice(-2000);
+        throw new Error(`${JSON.stringify(window)}\n${log("agent.log")}\n${log("pg_backup.log")}`);
+      },
+      { timeout: 150_000 },
+    );
     const warnings = (await cluster.status()).warnings.map(({ code }) => code);
     expect(warnings).not.toContain("window_broken");
     const refused = await cluster.run(["restore", "postgres", "--at", lost, "--as", "never"]);
@@ -96,6 +104,10 @@ test.runIf(mayMount)(
     await fillSegment(served);
     await served.close();
     const proven = await cluster.run(["backup", "verify", "--any-second", "--at", later]);
-    expect([proven.exitCode, proven.stdout]).toEqual([0, expect.stringContaining("can be brought back")]);
+    expect([proven.exitCode, proven.stderr, proven.stdout]).toEqual([
+      0,
+      expect.anything(),
+      expect.stringContaining("can be brought back"),
+    ]);
   },
 );

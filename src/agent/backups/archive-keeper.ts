@@ -459,7 +459,9 @@ async function dueBase(
   const since = Date.parse(record.since);
   const whole = status?.bases.filter(({ started_at }) => Date.parse(started_at) >= since) ?? [];
   const gapped = record.gaps.some(({ to }) => Date.parse(to) === since);
-  if (status === undefined || !status.bases.length || (gapped && !whole.length)) return "full";
+  // pgBackRest tells in whole seconds when one began: one of this second would count as begun before.
+  if (status === undefined || !status.bases.length || (gapped && !whole.length))
+    return now() < Math.ceil(since / 1000) * 1000 ? undefined : "full";
   const last = status.bases.at(-1);
   if (last && last.timeline !== null && last.timeline !== timeline) {
     const history = await readTextOfOthers(path.join(dataDir, "pg_wal", historyFile(timeline)));
