@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { archiveWarnings } from "../../src/cluster/backups/archive.ts";
 import {
   archivedBefore,
+  baseLackedFrom,
   basesFor,
   basesToEnd,
   isQueueFull,
@@ -268,5 +269,25 @@ describe("a moment by chance", () => {
     expect(
       momentByChance({ from: null, to: null, gaps: [], archiving: true, base_backups: 0 }, 1, 0.5),
     ).toBeUndefined();
+  });
+});
+
+describe("what is archived lacks a base backup that begins it", () => {
+  const begun = (...times: string[]) => times.map((started_at) => ({ started_at }));
+  const gap = { from: "2026-11-28T10:00:00.500Z", to: "2026-11-28T11:00:00.500Z" };
+
+  test("where none was begun after the last gap, whatever the record says of when it goes on", () => {
+    expect(baseLackedFrom([gap], begun("2026-11-28T09:00:00.000Z"))).toBe(Date.parse(gap.to));
+    // Told in whole seconds: it may have begun before the gap was over.
+    expect(baseLackedFrom([gap], begun("2026-11-28T11:00:00.000Z"))).toBe(Date.parse(gap.to));
+    const later = { from: "2026-11-28T12:00:00.000Z", to: "2026-11-28T13:00:00.000Z" };
+    const between = begun("2026-11-28T09:00:00.000Z", "2026-11-28T11:00:01.000Z");
+    expect(baseLackedFrom([gap, later], between)).toBe(Date.parse(later.to));
+  });
+
+  test("where there is none at all, and not where one was begun after it", () => {
+    expect(baseLackedFrom([], [])).toBe(-Infinity);
+    expect(baseLackedFrom([], begun("2026-11-28T09:00:00.000Z"))).toBeUndefined();
+    expect(baseLackedFrom([gap], begun("2026-11-28T11:00:01.000Z"))).toBeUndefined();
   });
 });

@@ -8,7 +8,12 @@ import { readArchiveStatus, readArchiving, writeArchiving } from "../../archive/
 import { forgetRepository } from "../../archive/repository-mark.ts";
 import { archiveCommand, markOfCommand } from "../../archive/render.ts";
 import { pgbackrestOf, writeConfigurations } from "../../archive/setup.ts";
-import { archivedBefore, isArchivingFailing, isQueueFull } from "../../cluster/backups/window.ts";
+import {
+  archivedBefore,
+  baseLackedFrom,
+  isArchivingFailing,
+  isQueueFull,
+} from "../../cluster/backups/window.ts";
 import { nextTime, parseSchedule } from "../../config/values/cron.ts";
 import { ARCHIVE_TIMEOUT_SECONDS } from "../../config/settings/archiving.ts";
 import type { Archiving } from "../../model/backups/archive-status.ts";
@@ -284,7 +289,10 @@ export class ArchiveKeeper {
     if (!record.archiving && now() - (this.#gaveUpAt ?? 0) >= AGAIN && segments <= 1) {
       this.#gaveUpAt = now();
       await this.#change(runtime, async (progress) => {
-        await this.#command.run(async () => await this.#take(runtime, record.program, progress));
+        await this.#command.run(async () => {
+          // An `up` that came first may have had it archive again.
+          if (this.#record?.archiving === false) await this.#take(runtime, record.program, progress);
+        });
       });
       return;
     }
@@ -456,12 +464,10 @@ async function dueBase(
 ): Promise<DueBase | undefined> {
   const { full_schedule, diff_schedule } = config.backup.any_second;
   const status = await readArchiveStatus(layout.stateDir);
-  const since = Date.parse(record.since);
-  const whole = status?.bases.filter(({ started_at }) => Date.parse(started_at) >= since) ?? [];
-  const gapped = record.gaps.some(({ to }) => Date.parse(to) === since);
+  const from = baseLackedFrom(record.gaps, status?.bases ?? []);
   // pgBackRest tells in whole seconds when one began: one of this second would count as begun before.
-  if (status === undefined || !status.bases.length || (gapped && !whole.length))
-    return now() < Math.ceil(since / 1000) * 1000 ? undefined : "full";
+  if (from !== undefined) return now() < Math.ceil(from / 1000) * 1000 ? undefined : "full";
+  if (status === undefined) return "full";
   const last = status.bases.at(-1);
   if (last && last.timeline !== null && last.timeline !== timeline) {
     const history = await readTextOfOthers(path.join(dataDir, "pg_wal", historyFile(timeline)));

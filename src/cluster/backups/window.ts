@@ -98,6 +98,18 @@ export function basesFor(kept: Kept, at: number): BaseBackup[] {
     .toReversed();
 }
 
+/**
+ * Since when there is no base backup that begins what is archived, in milliseconds since the epoch: after the last gap, or ever
+ * (-Infinity). Undefined: there is one. Pure.
+ */
+export function baseLackedFrom(
+  gaps: readonly Gap[],
+  bases: readonly Pick<BaseBackup, "started_at">[],
+): number | undefined {
+  const from = gaps.reduce((last, { to }) => Math.max(last, Date.parse(to)), -Infinity);
+  return bases.some(({ started_at }) => Date.parse(started_at) >= from) ? undefined : from;
+}
+
 /** The base backups whose WAL is whole up to the end, the newest first; all, where WAL is missing at the end. */
 export function basesToEnd(kept: Kept): BaseBackup[] {
   const whole = kept.bases.filter((base) => reachOf(base, kept).to >= kept.end);
