@@ -27,11 +27,13 @@ if (process.argv.includes("--write") && status === 0) writeFileSync(target, docu
 rmSync(folder, { recursive: true });
 
 function document() {
-  const measured = readFileSync(figures, "utf8")
-    .trim()
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line));
+  const measured = inOneRow(
+    readFileSync(figures, "utf8")
+      .trim()
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line)),
+  );
   const rows = [...measured, ...otherRows(measured)].sort(
     (a, b) => order(a.scenario) - order(b.scenario) || (a.scenario < b.scenario ? -1 : 1),
   );
@@ -46,6 +48,17 @@ function document() {
     "",
     ...besidePatroni(),
   ].join("\n");
+}
+
+/**
+ * What several files measure has all its figures in one row.
+ * @param {readonly { scenario: string, passes: string, measured: string }[]} rows
+ */
+function inOneRow(rows) {
+  return [...new Set(rows.map(({ scenario }) => scenario))].map((scenario) => {
+    const same = rows.filter((row) => row.scenario === scenario);
+    return { ...same[0], measured: same.map(({ measured }) => measured).join("; ") };
+  });
 }
 
 /** The table of `npm run bench -- hosts`, as the document of the benchmarks has it. */
