@@ -6,6 +6,7 @@ import { Balancer } from "../../src/endpoints/balancer.ts";
 import { findHaproxy, type HaproxyProgram } from "../../src/endpoints/haproxy.ts";
 import { GATE_APPLICATION } from "../../src/endpoints/gate.ts";
 import type { HaproxyInput } from "../../src/endpoints/render.ts";
+import { readProcesses } from "../../src/endpoints/runtime.ts";
 import type { Owner } from "../../src/system/files/files.ts";
 import { findUser } from "../../src/system/machine.ts";
 import { freePorts } from "../support/ports.ts";
@@ -204,6 +205,22 @@ export async function bench(options: { stateDirName?: string } = {}): Promise<Be
     balancer,
     sparePort,
   };
+}
+
+/** Where `running` leads clients. */
+export const usual = { primary: "pg1", pool: ["pg2", "pg3"] };
+
+/** The same, started: pg1 is the primary, pg2 and pg3 are in the pool. */
+export async function running(options: Parameters<typeof bench>[0] = {}): Promise<Bench> {
+  const made = await bench(options);
+  await made.balancer.ensure(made.program, made.input);
+  await made.balancer.route(usual);
+  return made;
+}
+
+/** Its processes, those from before a reload too. */
+export async function workers({ balancer }: Bench): Promise<Awaited<ReturnType<typeof readProcesses>>> {
+  return await readProcesses(balancer.files.masterSocket);
 }
 
 /** A client's session. */

@@ -8,7 +8,8 @@ import { Supervisor } from "../../src/services/supervisor.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { recordOf, withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
+import { recordOf } from "./standins.ts";
 
 const old: Leading = { at: 0, inRecovery: false, leader: "h2", name: "h1", isPaused: false };
 

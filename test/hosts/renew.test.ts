@@ -12,7 +12,7 @@ import { readTextIfAny } from "../../src/system/files/files.ts";
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
-import { withAuthority } from "./standins.ts";
+import { withAuthority } from "./authority.ts";
 
 /** What each host joined with, and what the document says of it now. */
 const db1: Host = { name: "db1", role: "database", address: "127.0.0.1", id: "a".repeat(16) };

@@ -20,7 +20,7 @@ import { RepositoryCopier } from "../../src/archive/copying/copier.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
-import { withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
 
 async function identityOf(name: string): Promise<TlsIdentity> {
   return (await withCertificate({ name, role: "database", address: "127.0.0.1" })).identity;

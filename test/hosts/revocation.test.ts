@@ -31,7 +31,8 @@ import { hostRules } from "../../src/hosts/render/server.ts";
 import { noteOf, serialsIn, writeRevocations } from "../../src/hosts/joining/authority.ts";
 import { withHost, withoutHost } from "../../src/hosts/joining/joining.ts";
 import { readTextIfAny } from "../../src/system/files/files.ts";
-import { documentOf, withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
+import { documentOf } from "./standins.ts";
 
 const YEAR = 365 * 24 * 3_600_000;
 const of = (serial: string, until = YEAR) => ({ serial, until });

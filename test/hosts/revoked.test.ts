@@ -27,7 +27,8 @@ import type { Log } from "../../src/system/log.ts";
 import { readMachine } from "../../src/system/machine.ts";
 import { askTls, type TlsIdentity } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
-import { documentOf, recordOf, withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
+import { documentOf, recordOf } from "./standins.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 

@@ -19,7 +19,8 @@ import { ensureDirectory } from "../../src/system/files/files.ts";
 import { askTls, serveTls } from "../../src/system/network/mutual-tls.ts";
 import { freePort } from "../support/ports.ts";
 import { atEnd } from "../support/scope.ts";
-import { documentOf, recordOf, withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
+import { documentOf, recordOf } from "./standins.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 
 const db1: Host = { name: "db1", role: "database", address: "10.0.0.1", id: newHostId() };

@@ -1,7 +1,5 @@
 import { resolvedConfigSchema } from "../../src/config/schema.ts";
-import { layoutOf, type Layout } from "../../src/config/layout.ts";
 import { travellingSchema, type Travelling } from "../../src/hosts/archiving/travelling.ts";
-import { hostFiles, type HostFiles } from "../../src/hosts/documents/files.ts";
 import {
   documentSchema,
   type ClusterDocument,
@@ -9,16 +7,8 @@ import {
   type HostRecord,
 } from "../../src/hosts/documents/record.ts";
 import { hostReportSchema } from "../../src/hosts/documents/report.ts";
-import {
-  ensureHostAuthorities,
-  newRequest,
-  readIdentity,
-  signRequest,
-} from "../../src/hosts/joining/authority.ts";
+import type { StoreView } from "../../src/hosts/documents/store-view.ts";
 import type { Archiving } from "../../src/model/backups/archive-status.ts";
-import { ensureDirectory, writeFileAtomic } from "../../src/system/files/files.ts";
-import type { TlsIdentity } from "../../src/system/network/mutual-tls.ts";
-import { temporaryFolder } from "../support/temporary-folder.ts";
 
 /** A host with a replica, as status shows it. @param more what its report says otherwise */
 export const shownHost = (name: string, more: object = {}) => ({
@@ -41,6 +31,29 @@ export const shownHost = (name: string, more: object = {}) => ({
     working: null,
     ...more,
   },
+});
+
+/** A host with a database. */
+export const database = (number: number): Host => ({
+  name: `h${number}`,
+  role: "database",
+  address: `10.0.0.${number}`,
+});
+
+export const witness: Host = { name: "w", role: "witness", address: "10.0.0.9" };
+
+/** A store in which h1 is the primary, and h2 has all that was acknowledged. */
+export const storeOf = (changes: Partial<StoreView> = {}): StoreView => ({
+  founded: true,
+  leader: "h1",
+  syncLeader: "h1",
+  synchronous: ["h2"],
+  paused: false,
+  written: undefined,
+  dynamic: undefined,
+  history: [],
+  members: new Map(),
+  ...changes,
 });
 
 /** The document of a cluster that has these hosts. */
@@ -101,27 +114,6 @@ export const recordOf = (host: Host, changes: Partial<HostRecord> = {}): HostRec
   ...(host.id === undefined ? {} : { id: host.id }),
   ...changes,
 });
-
-/** The folder of a host that has made the authority of hosts. */
-export async function withAuthority(): Promise<{ readonly layout: Layout; readonly files: HostFiles }> {
-  const layout = layoutOf(`${temporaryFolder()}/s`);
-  const files = hostFiles(layout);
-  await ensureDirectory(files.dir, { mode: 0o755 });
-  await ensureHostAuthorities(files, "odoo");
-  return { layout, files };
-}
-
-/** The same, with a certificate of the authority in it. */
-export async function withCertificate(
-  host: Pick<Host, "name" | "role" | "address" | "id">,
-): Promise<{ readonly layout: Layout; readonly files: HostFiles; readonly identity: TlsIdentity }> {
-  const { layout, files } = await withAuthority();
-  const request = await newRequest(files, host.name, undefined);
-  await writeFileAtomic(files.certificate, await signRequest(files, request, host));
-  const identity = await readIdentity(files);
-  if (!identity) throw new Error("no identity");
-  return { layout, files, identity };
-}
 
 /** Minutes of one hour. */
 export const minute = (number: number): string => `2026-11-28T17:${String(number).padStart(2, "0")}:00.000Z`;

@@ -17,7 +17,8 @@ import { writeFileAtomic } from "../../src/system/files/files.ts";
 import type { Log } from "../../src/system/log.ts";
 import { readMachine } from "../../src/system/machine.ts";
 import { serveTls } from "../../src/system/network/mutual-tls.ts";
-import { documentOf, recordOf, withCertificate } from "./standins.ts";
+import { withCertificate } from "./authority.ts";
+import { documentOf, recordOf } from "./standins.ts";
 import { atEnd } from "../support/scope.ts";
 
 const base64 = (text: string): string => Buffer.from(text, "utf8").toString("base64");
