@@ -1,4 +1,3 @@
-import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import type * as z from "zod";
 import { layoutOf, type Layout, type NodeConfig } from "../config/layout.ts";
@@ -67,6 +66,7 @@ import { Samples } from "../observe/samples.ts";
 import { StatementWatch } from "../observe/statement-watch.ts";
 import { OperationQueue } from "./operation-queue.ts";
 import { reportOf } from "./report.ts";
+import type { ProgramSearch } from "../system/install.ts";
 import { StatusSource } from "../observe/status-source.ts";
 
 /** Milliseconds for HAProxy to answer while a report is made: less than anyone waits for the report. */
@@ -84,12 +84,10 @@ const FIRST_BYTES = 700;
 /** Milliseconds for replicas to join the read pool at `up`. */
 const SETTLE_TIMEOUT = 30_000;
 
-export interface AgentOptions {
+export interface AgentOptions extends ProgramSearch {
   readonly stateDir: string;
   readonly owner: Owner | undefined;
   readonly machine: Machine;
-  readonly searchPath: string;
-  readonly install: Install;
   readonly version: string;
   /** Distinguishes this program from others of the same version. */
   readonly build: string;

@@ -18,7 +18,7 @@ import { WaitingAtEndpoints } from "../services/waiting-clients.ts";
 import { ensurePasswords, readPassword } from "../store/secrets.ts";
 import { followsUpstream, readState, writeState } from "../store/state.ts";
 import type { Owner } from "../system/files/files.ts";
-import type { Install } from "../system/install.ts";
+import type { ProgramSearch } from "../system/install.ts";
 import type { Log } from "../system/log.ts";
 import type { Machine } from "../system/machine.ts";
 import { requireFittingRecord } from "./up-and-down/fitting-record.ts";
@@ -35,12 +35,10 @@ export interface KeptCluster {
   readonly failover: Failover;
 }
 
-interface Place {
+interface Place extends ProgramSearch {
   readonly layout: Layout;
   readonly owner: Owner | undefined;
   readonly machine: Machine;
-  readonly searchPath: string;
-  readonly install: Install;
   readonly log: Log;
   /** Has the agent's loop begin its next turn at once. */
   readonly wake: () => void;

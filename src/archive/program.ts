@@ -1,7 +1,7 @@
-import type { Install } from "../system/install.ts";
 import { programPlaces } from "../system/program-places.ts";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable } from "../system/files/files.ts";
+import type { ProgramSearch } from "../system/install.ts";
 import { run } from "../system/process/process.ts";
 
 /** From which version of pgBackRest on it knows a major version of PostgreSQL. Source: its release notes. */
@@ -17,10 +17,7 @@ const KNOWS: readonly (readonly [major: number, minor: number])[] = [
  * Finds pgBackRest, of a version that knows the server's.
  * @throws OdooPgError pgbackrest_missing
  */
-export async function findPgbackrest(
-  major: number,
-  machine: { readonly searchPath: string; readonly install: Install },
-): Promise<string> {
+export async function findPgbackrest(major: number, machine: ProgramSearch): Promise<string> {
   const needed = KNOWS.find(([first]) => major >= first)?.[1] ?? 0;
   const found: string[] = [];
   for (const candidate of programPlaces("pgbackrest", machine.searchPath)) {

@@ -1,4 +1,3 @@
-import type { Install } from "../system/install.ts";
 import { odooPg } from "../next-step.ts";
 import path from "node:path";
 import { readState, recordedPrimary } from "../store/state.ts";
@@ -12,16 +11,15 @@ import { takeFolders } from "../system/files/held/by-path.ts";
 import { currentUser, findUser, processors, type Machine } from "../system/machine.ts";
 import type { Manifest } from "./manifest.ts";
 import { backupPlaceOf } from "./place.ts";
+import type { ProgramSearch } from "../system/install.ts";
 import type { BackupSource } from "./source.ts";
 
-export interface SourceOptions {
+export interface SourceOptions extends ProgramSearch {
   readonly config: Config;
   readonly layout: Layout;
   /** The user that the servers run as; undefined where everything is one user. */
   readonly serverOwner: Owner | undefined;
   readonly machine: Machine;
-  readonly searchPath: string;
-  readonly install: Install;
   readonly version: string;
   readonly requestedBy: Manifest["requested_by"]["kind"];
   readonly signal?: AbortSignal | undefined;

@@ -24,6 +24,7 @@ import { kindOf, ownerOf, readTextIfAny, type Owner } from "../system/files/file
 import { refuseChangesBy, refuseChangesByOthers } from "../system/files/held/changers.ts";
 import { inFolder } from "../system/files/held/folder.ts";
 import { parseJson } from "../system/files/json-file.ts";
+import { installOn, type ProgramSearch } from "../system/install.ts";
 import { findUser, readMachine, takeRightsOf, type Machine } from "../system/machine.ts";
 import { shellWord } from "../shell-word.ts";
 import type { Invocation, Output } from "../system/terminal.ts";
@@ -253,6 +254,13 @@ export async function serverOwner(context: Pick<Context, "config" | "machine">):
 
 export function searchPath(invocation: Invocation): string {
   return invocation.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin";
+}
+
+export function programSearch({
+  invocation,
+  machine,
+}: Pick<Context, "invocation" | "machine">): ProgramSearch {
+  return { searchPath: searchPath(invocation), install: installOn(machine) };
 }
 
 /** The passwords that were given by value or by file. @throws OdooPgError config_invalid, without the password in it. */

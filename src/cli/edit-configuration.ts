@@ -14,8 +14,7 @@ import {
   removeFile,
   writeFileAtomic,
 } from "../system/files/files.ts";
-import { installOn } from "../system/install.ts";
-import { DEFAULT_FILE, loadContext, searchPath, type Context } from "./context.ts";
+import { DEFAULT_FILE, loadContext, type Context } from "./context.ts";
 import { checkParameters } from "./setup/config.ts";
 
 /** A change of the configuration file. */
@@ -66,10 +65,7 @@ export async function editConfiguration(
   if (after === undefined) throw unwritable("it is written in a form that odoo-pg does not edit.");
   const draft = await loadContext(invocation, output, configFile, { draft: after });
   if (inOrder(draft.config) !== inOrder(expected)) throw unwritable("other values would change with it.");
-  await checkParameters(draft, {
-    searchPath: searchPath(invocation),
-    install: installOn(context.machine),
-  });
+  await checkParameters(draft);
   const lines = changedLines(before ?? "", after);
   if (dryRun) return { file: named, copy: null, lines };
 

@@ -1,4 +1,3 @@
-import { installOn } from "../system/install.ts";
 import { openBackupSource, type SourceOptions } from "../backup/open-source.ts";
 import type { BackupSource } from "../backup/source.ts";
 import { progressTo, type Progress } from "../progress.ts";
@@ -9,7 +8,7 @@ import type { EventKind, NewEvent } from "../events/event.ts";
 import { recorded } from "../events/journal.ts";
 import { requester } from "../system/machine.ts";
 import { onSignals } from "../system/process/process.ts";
-import { again, searchPath, serverOwner, type Context } from "./context.ts";
+import { again, serverOwner, type Context, programSearch } from "./context.ts";
 import { showProgress } from "./progress.ts";
 import { VERSION } from "./setup/version.ts";
 
@@ -23,8 +22,7 @@ export async function sourceOf(
     layout: context.layout,
     serverOwner: await serverOwner(context),
     machine: context.machine,
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
+    ...programSearch(context),
     version: VERSION,
     ...by,
   });

@@ -1,8 +1,8 @@
-import { ALL_PACKAGES, type Install } from "../system/install.ts";
 import { programPlaces } from "../system/program-places.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable, type Owner } from "../system/files/files.ts";
+import { ALL_PACKAGES, type ProgramSearch } from "../system/install.ts";
 import { run } from "../system/process/process.ts";
 
 /** Lowest version that works: Ubuntu 22.04 has it. */
@@ -34,7 +34,7 @@ export function isNewEnough(version: string): boolean {
  */
 export async function findHaproxy(
   configured: string | undefined,
-  machine: { readonly searchPath: string; readonly install: Install },
+  machine: ProgramSearch,
 ): Promise<HaproxyProgram> {
   const oldest = `${OLDEST.major}.${OLDEST.minor}`;
   if (configured !== undefined) {

@@ -8,7 +8,7 @@ import { printableLine } from "../printable.ts";
 import { shellWord } from "../shell-word.ts";
 import { ensureDirectory, isExecutable, permissionsOf, readTextIfAny } from "../system/files/files.ts";
 import { parseJson } from "../system/files/json-file.ts";
-import type { Install } from "../system/install.ts";
+import type { Install, ProgramSearch } from "../system/install.ts";
 import { currentUser, type Machine } from "../system/machine.ts";
 import { run, type Ran } from "../system/process/process.ts";
 import { programFailure } from "../system/process/child.ts";
@@ -34,11 +34,9 @@ export interface Restic {
   readonly signal: AbortSignal | undefined;
 }
 
-export interface ResticOptions {
+export interface ResticOptions extends ProgramSearch {
   readonly layout: Layout;
   readonly machine: Machine;
-  readonly searchPath: string;
-  readonly install: Install;
   readonly signal: AbortSignal | undefined;
 }
 

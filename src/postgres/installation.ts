@@ -1,8 +1,8 @@
-import { ALL_PACKAGES, type Install } from "../system/install.ts";
 import path from "node:path";
 import { STATEMENT_COUNTS } from "../config/settings/plain.ts";
 import { OdooPgError } from "../errors.ts";
 import { isExecutable, kindOf, namesIn } from "../system/files/files.ts";
+import { ALL_PACKAGES, type ProgramSearch } from "../system/install.ts";
 import { run } from "../system/process/process.ts";
 
 /** Lowest major version that works. Source: Odoo 19.0 `release.py`, MIN_PG_VERSION. */
@@ -65,7 +65,11 @@ async function inspect(binDir: string): Promise<Installation | undefined> {
 }
 
 /** How a certain version comes to be there: the system's own packages have one version only. */
-function installVersion(version: number, seen: readonly string[], machine: { install: Install }): string {
+function installVersion(
+  version: number,
+  seen: readonly string[],
+  machine: Pick<ProgramSearch, "install">,
+): string {
   const command = machine.install({
     apt: `postgresql-${version} haproxy openssl`,
     brew: `postgresql@${version} haproxy`,
@@ -96,7 +100,7 @@ async function* candidates(searchPath: string): AsyncGenerator<string> {
  */
 export async function findInstallation(
   options: InstallationOptions,
-  machine: { searchPath: string; install: Install },
+  machine: ProgramSearch,
 ): Promise<Installation> {
   if (options.bin_dir !== undefined) {
     const found = await inspect(options.bin_dir);

@@ -13,6 +13,13 @@ export const ALL_PACKAGES: Packages = {
   brew: "postgresql@17 haproxy",
 };
 
+/** How programs of this machine are found. */
+export interface ProgramSearch {
+  /** As PATH. */
+  readonly searchPath: string;
+  readonly install: Install;
+}
+
 export function installOn(machine: { readonly platform: string; readonly isRoot: boolean }): Install {
   return ({ apt, brew }) =>
     machine.platform === "darwin"

@@ -28,7 +28,7 @@ import { monotonic, now } from "../../system/clock.ts";
 import { deviceOf, diskSpace } from "../../system/files/files.ts";
 import { readTextOfOthers } from "../../system/files/held/by-path.ts";
 import { removeLeftTemporaries } from "../../system/files/temporary-directory.ts";
-import type { Install } from "../../system/install.ts";
+import type { ProgramSearch } from "../../system/install.ts";
 import { startDetached } from "../../system/process/process.ts";
 import { Mutex } from "../../system/mutex.ts";
 import { recordAnew, withPrimary, type Left } from "./archived-primary.ts";
@@ -53,10 +53,8 @@ const EXPIRE_AGAIN = 1_800_000;
 /** Milliseconds between two looks for leftovers of a killed restore. */
 const TIDY_EVERY = 60_000;
 
-interface Options {
+interface Options extends ProgramSearch {
   readonly program: readonly [string, string];
-  readonly searchPath: string;
-  readonly install: Install;
   readonly turns: OperationQueue;
   readonly server: ArchivingServer;
 }

@@ -12,6 +12,7 @@ import { SMALL_HEAP, startDetached } from "../../system/process/process.ts";
 import { agentReport, isUnreached } from "./ask.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { prepareStateDirectory, takePossession } from "../../store/possession.ts";
+import type { ProgramSearch } from "../../system/install.ts";
 import { errorFromEvent, errorSchema, eventSchema, type AgentEvent } from "../../progress.ts";
 
 const linkSchema = z.union([
@@ -91,13 +92,12 @@ export async function order(
 /** Milliseconds for an agent that has the lock to answer. */
 const HOLDER_TIMEOUT = 5000;
 
-export interface AgentStart {
+export interface AgentStart extends ProgramSearch {
   readonly layout: Layout;
   readonly owner: Owner | undefined;
   /** User name that servers run as, when started by root. */
   readonly user: string | undefined;
   readonly program: readonly [string, string];
-  readonly searchPath: string;
   readonly version: string;
   /** Tells the program from others of its version. */
   readonly build: string;

@@ -1,5 +1,4 @@
 import { windowMilliseconds } from "../../config/sections/backup.ts";
-import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { readCatalogue, type CataloguedBackup } from "../../backup/catalogue.ts";
 import { databasesNamed, databasesToBackUp, type DatabaseSize } from "../../backup/databases.ts";
@@ -35,7 +34,7 @@ import { openLog, type Log } from "../../system/log.ts";
 import { requester } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { ownerOf } from "../../system/files/files.ts";
-import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { serverOwner, suggest, type Context, programSearch } from "../context.ts";
 import { noteAttachments } from "../odoo/attachments.ts";
 import { showProgress } from "../progress.ts";
 import { showTable } from "../table.ts";
@@ -106,8 +105,7 @@ async function openSource(context: Context, requestedBy: "command" | "schedule",
     layout,
     serverOwner: servers,
     machine: context.machine,
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
+    ...programSearch(context),
     version: VERSION,
     requestedBy,
     signal,

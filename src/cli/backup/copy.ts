@@ -7,10 +7,9 @@ import { readSecret, type Elsewhere, type ResticOptions } from "../../offsite/re
 import { progressTo, type Progress } from "../../progress.ts";
 import { changeCopyStatus, readCopyStatus } from "../../store/copy-status.ts";
 import { now } from "../../system/clock.ts";
-import { installOn } from "../../system/install.ts";
 import { onSignals } from "../../system/process/process.ts";
 import { readStandardInput } from "../../system/terminal.ts";
-import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { serverOwner, suggest, type Context, programSearch } from "../context.ts";
 import { showProgress } from "../progress.ts";
 
 /** The places to copy to: the named one, or all. @throws OdooPgError config_invalid, usage */
@@ -39,8 +38,7 @@ export function resticOptions(context: Context, signal: AbortSignal | undefined)
   return {
     layout: context.layout,
     machine: context.machine,
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
+    ...programSearch(context),
     signal,
   };
 }

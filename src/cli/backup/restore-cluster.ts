@@ -18,10 +18,9 @@ import { progressTo, type Progress } from "../../progress.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { readState, recordedPrimary, writeState, type ClusterState } from "../../store/state.ts";
 import { now } from "../../system/clock.ts";
-import { installOn } from "../../system/install.ts";
 import { processors } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { serverOwner, suggest, type Context, programSearch } from "../context.ts";
 import { showProgress } from "../progress.ts";
 import { archiveAll, outside, targetOf, type MomentFlags } from "./restore-moment.ts";
 import { lookAtKept } from "./window.ts";
@@ -76,7 +75,7 @@ async function recover(
     readonly signal: AbortSignal;
   },
 ): Promise<Recovered> {
-  const { config, layout, invocation } = context;
+  const { config, layout } = context;
   const { target, dataDir, progress, signal } = request;
   const owner = await serverOwner(context);
   const repository = await openRepository(config, layout, owner, signal);
@@ -101,10 +100,7 @@ async function recover(
   const at = target?.kind === "time" ? target.at : undefined;
   const history = mergedTimelines(archiving?.timelines ?? [], state.history);
   const present = live?.timeline ?? newestTimeline(history, archiving?.primary?.timeline) ?? 1;
-  const installation = await findInstallation(config.postgres, {
-    searchPath: searchPath(invocation),
-    install: installOn(context.machine),
-  });
+  const installation = await findInstallation(config.postgres, programSearch(context));
   const recovered = await recoverCluster(
     {
       repository,

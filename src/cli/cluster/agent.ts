@@ -1,4 +1,3 @@
-import { installOn } from "../../system/install.ts";
 import { Agent } from "../../agent/agent.ts";
 import { HostAgent } from "../../hosts/agent/host-agent.ts";
 import { readHostRecord } from "../../hosts/documents/record.ts";
@@ -7,9 +6,8 @@ import { layoutOf } from "../../config/layout.ts";
 import { openLog } from "../../system/log.ts";
 import { findUser, readMachine } from "../../system/machine.ts";
 import { onSignals } from "../../system/process/process.ts";
+import { agentOptions } from "../agent-start.ts";
 import type { Invocation } from "../../system/terminal.ts";
-import { searchPath } from "../context.ts";
-import { BUILD, VERSION } from "../setup/version.ts";
 
 /** The detached agent that `up` starts. A signal ends the agent alone: the servers outlive it. */
 export async function runAgent(
@@ -22,17 +20,8 @@ export async function runAgent(
     throw new OdooPgError("no_unprivileged_user", { message: `There is no user "${options.user}".` });
   }
   const layout = layoutOf(options.stateDir);
-  const given = {
-    stateDir: options.stateDir,
-    owner,
-    machine,
-    searchPath: searchPath(invocation),
-    install: installOn(machine),
-    version: VERSION,
-    build: BUILD,
-    program: invocation.program,
-    log: openLog(layout.agentLog, owner, false),
-  };
+  const log = openLog(layout.agentLog, owner, false);
+  const given = agentOptions({ invocation, machine }, { stateDir: options.stateDir, owner, log });
   const several = (await readHostRecord(layout)) !== undefined;
   const agent = several ? await HostAgent.load({ ...given, layout }) : new Agent(given);
   onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => agent.stop());

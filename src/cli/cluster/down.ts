@@ -1,6 +1,6 @@
 import { nextStep, odooPg } from "../../next-step.ts";
 import { agentReport } from "../../agent/control/ask.ts";
-import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/control/client.ts";
+import { ensureAgent, orderEvenIfItLeft } from "../../agent/control/client.ts";
 import { lockHolder } from "../../store/lock.ts";
 import { takePossession } from "../../store/possession.ts";
 import { readApplied, readState } from "../../store/state.ts";
@@ -13,26 +13,17 @@ import { waitUntil } from "../../system/clock.ts";
 import { isBelievable, kindOf } from "../../system/files/files.ts";
 import { removeIn } from "../../system/files/held/by-path.ts";
 import { hostsDown } from "../hosts/orders.ts";
-import { searchPath, serverOwner, suggest, type Context } from "../context.ts";
+import { serverOwner, suggest, type Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
-import { BUILD, VERSION } from "../setup/version.ts";
+import { agentStart } from "../agent-start.ts";
+import { BUILD } from "../setup/version.ts";
 
 /** Stops endpoints and servers in an order that loses nothing. The data stays. */
 export async function down(context: Context): Promise<ExitStatus> {
   const { layout, output } = context;
   if (await readHostRecord(layout)) return await hostsDown(context);
-  const owner = await serverOwner(context);
   // Without an agent one is started: the same code always carries out the order, under the same lock.
-  const start: AgentStart = {
-    layout,
-    owner,
-    user: owner ? (context.config.user ?? "postgres") : undefined,
-    program: context.invocation.program,
-    searchPath: searchPath(context.invocation),
-    version: VERSION,
-    build: BUILD,
-    config: context.config,
-  };
+  const start = await agentStart(context);
   if (!(await isBelievable(layout.appliedFile))) await ensureAgent(start);
   const applied = await readApplied(layout);
   const running = await agentReport(layout, 1000);

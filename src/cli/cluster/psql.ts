@@ -1,4 +1,3 @@
-import { installOn } from "../../system/install.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { endpointHost } from "../../config/values/addresses.ts";
 import { agentReport } from "../../agent/control/ask.ts";
@@ -11,7 +10,7 @@ import { Superuser } from "../../postgres/sql/access/superuser.ts";
 import { findPostmaster } from "../../postgres/server.ts";
 import { accepts } from "../../system/network/network.ts";
 import { runInTerminal } from "../../system/process/process.ts";
-import { searchPath, type Context } from "../context.ts";
+import { type Context, programSearch } from "../context.ts";
 import { nodeCalled } from "../hosts/several.ts";
 
 /** Timeout for an endpoint to accept a connection, and for the agent to answer, in milliseconds. */
@@ -44,10 +43,7 @@ export async function psql(
   const node = await nodeOf(context, endpoint === undefined ? target : await ledTo(context, endpoint, state));
   if (follows) await assertEndpointAnswers(context, endpoint);
   else await assertRuns(context, node);
-  const installation = await findInstallation(config.postgres, {
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
-  });
+  const installation = await findInstallation(config.postgres, programSearch(context));
   if (follows) {
     // Its roles and passwords are not ours: psql logs in as its user says.
     const { PGUSER: user = SUPERUSER, PGDATABASE: database = "postgres" } = context.invocation.environment;

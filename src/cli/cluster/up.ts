@@ -1,7 +1,6 @@
-import { installOn } from "../../system/install.ts";
 import path from "node:path";
 import { Agent } from "../../agent/agent.ts";
-import { ensureAgent, orderEvenIfItLeft, type AgentStart } from "../../agent/control/client.ts";
+import { ensureAgent, orderEvenIfItLeft } from "../../agent/control/client.ts";
 import { progressTo } from "../../progress.ts";
 import { takePossession } from "../../store/possession.ts";
 import type { ApplyRequest } from "../../cluster/documents/agent-report.ts";
@@ -20,8 +19,8 @@ import { onSignals } from "../../system/process/process.ts";
 import {
   givenPasswords,
   loadContext,
+  programSearch,
   refuseForeignConfig,
-  searchPath,
   serverOwner,
   suggest,
   type Context,
@@ -33,8 +32,8 @@ import { showProgress } from "../progress.ts";
 import { odooPg } from "../../next-step.ts";
 import { readApplied } from "../../store/state.ts";
 import { status } from "./status.ts";
+import { agentStart, agentOptions } from "../agent-start.ts";
 import { upPlan, type UpStep } from "./up-plan.ts";
-import { BUILD, VERSION } from "../setup/version.ts";
 
 /** Additions of a container to an agent in the foreground. */
 export interface Foreground {
@@ -57,9 +56,9 @@ export async function up(
   noteFormerNames(context);
   await requireOwnHosts(context.config);
   const request = await applyRequest(context);
-  const owner = await serverOwner(context);
+  const start = { ...(await agentStart(context)), inAgent: context.output.tell !== undefined };
   // Anything missing is reported before anything is created.
-  const tools = { searchPath: searchPath(context.invocation), install: installOn(context.machine) };
+  const tools = programSearch(context);
   await Promise.all([
     findInstallation(context.config.postgres, tools),
     findHaproxy(context.config.haproxy.program, tools),
@@ -77,17 +76,6 @@ export async function up(
     steps.filter(({ restarts }) => restarts),
   );
   const launched = !isOurs || (await readApplied(context.layout)) !== undefined;
-  const start: AgentStart = {
-    layout: context.layout,
-    owner,
-    user: owner ? (context.config.user ?? "postgres") : undefined,
-    program: context.invocation.program,
-    searchPath: tools.searchPath,
-    version: VERSION,
-    build: BUILD,
-    config: context.config,
-    inAgent: context.output.tell !== undefined,
-  };
   await ensureAgent(start);
   const show = showProgress(context);
   const abort = new AbortController();
@@ -140,17 +128,7 @@ async function stayInForeground(
 ): Promise<ExitStatus> {
   const owner = await serverOwner(context);
   const log = options.log ?? openLog(context.layout.agentLog, owner, true);
-  const agent = new Agent({
-    stateDir: context.layout.stateDir,
-    owner,
-    machine: context.machine,
-    searchPath: searchPath(context.invocation),
-    install: installOn(context.machine),
-    version: VERSION,
-    build: BUILD,
-    program: context.invocation.program,
-    log,
-  });
+  const agent = new Agent(agentOptions(context, { stateDir: context.layout.stateDir, owner, log }));
   const progress = progressTo((event) => {
     if (event.kind === "step") log("info", `${event.node ?? ""} ${event.text}`.trim());
     if (event.kind === "note") log("info", event.text);

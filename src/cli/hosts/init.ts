@@ -2,10 +2,10 @@ import type { ExitStatus } from "../../errors.ts";
 import { newInvitation } from "../../hosts/ask-agent.ts";
 import { foundCluster } from "../../hosts/joining/found.ts";
 import { progressTo } from "../../progress.ts";
-import { installOn } from "../../system/install.ts";
 import type { Context } from "../context.ts";
 import { showProgress } from "../progress.ts";
-import { agentStart, nameOfMachine } from "./start.ts";
+import { nameOfMachine } from "../../hosts/joining/joining.ts";
+import { agentStart } from "../agent-start.ts";
 
 /** Makes this host's running cluster the first of several hosts, and prints how the next one joins. */
 export async function haInit(
@@ -22,7 +22,6 @@ export async function haInit(
       {
         start,
         machine: context.machine,
-        install: installOn(context.machine),
         address: options.address,
         name: options.name ?? nameOfMachine(context.machine.hostname),
       },

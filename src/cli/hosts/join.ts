@@ -3,11 +3,11 @@ import { joinCluster } from "../../hosts/joining/join.ts";
 import { readHostRecord, type HostRole } from "../../hosts/documents/record.ts";
 import { readInvitation } from "../../hosts/joining/tokens.ts";
 import { progressTo } from "../../progress.ts";
-import { installOn } from "../../system/install.ts";
 import type { Context } from "../context.ts";
 import { requireFitForHosts } from "./fit.ts";
 import { showProgress } from "../progress.ts";
-import { agentStart, nameOfMachine } from "./start.ts";
+import { nameOfMachine } from "../../hosts/joining/joining.ts";
+import { agentStart } from "../agent-start.ts";
 import { hostsSheet } from "./status.ts";
 
 /** Makes this host one of a cluster's, and returns when it is. */
@@ -46,7 +46,6 @@ export async function join(
     await joinCluster(
       {
         start,
-        install: installOn(context.machine),
         invitation,
         address,
         name: options.name ?? nameOfMachine(context.machine.hostname),

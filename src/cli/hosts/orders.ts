@@ -9,7 +9,7 @@ import { readApplied } from "../../store/state.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { suggest, type Context } from "../context.ts";
 import { up } from "../cluster/up.ts";
-import { agentStart } from "./start.ts";
+import { agentStart } from "../agent-start.ts";
 
 /** Gives an order to the cluster's hosts, and prints the result. */
 async function order(

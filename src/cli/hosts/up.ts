@@ -11,13 +11,11 @@ import { keepFileConfig, readFileConfig, readHostRecord } from "../../hosts/docu
 import { odooPg } from "../../next-step.ts";
 import { takePossession } from "../../store/possession.ts";
 import { waitUntil } from "../../system/clock.ts";
-import { installOn } from "../../system/install.ts";
 import { openLog } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
-import { loadContext, searchPath, serverOwner, type Context } from "../context.ts";
-import { BUILD, VERSION } from "../setup/version.ts";
+import { loadContext, serverOwner, type Context, programSearch } from "../context.ts";
 import { requireFitForHosts } from "./fit.ts";
-import { agentStart } from "./start.ts";
+import { agentStart, agentOptions } from "../agent-start.ts";
 import { hostsSheet } from "./status.ts";
 
 /**
@@ -60,11 +58,12 @@ async function applyFile(context: Context, dryRun: boolean): Promise<void> {
 }
 
 /** @throws OdooPgError pgbackrest_missing where this host is to keep a repository of any second */
-async function requirePgbackrest({ layout, machine, invocation }: Context, config: Config): Promise<void> {
+async function requirePgbackrest(context: Context, config: Config): Promise<void> {
+  const { layout } = context;
   const isDatabase = (await readHostRecord(layout))?.role === "database";
   const major = (await readApplied(layout))?.major;
   if (!isDatabase || major === undefined || !config.backup.any_second.enabled) return;
-  await findPgbackrest(major, { searchPath: searchPath(invocation), install: installOn(machine) });
+  await findPgbackrest(major, programSearch(context));
 }
 
 /**
@@ -76,7 +75,7 @@ export async function hostsUp(
   context: Context,
   options: { readonly foreground: boolean },
 ): Promise<ExitStatus> {
-  const { layout, machine, invocation } = context;
+  const { layout } = context;
   if (!options.foreground) {
     await ensureAgent(await agentStart(context));
     const hasPrimary = async (): Promise<boolean> =>
@@ -94,18 +93,9 @@ export async function hostsUp(
   }
   const owner = await serverOwner(context);
   await takePossession(layout, owner, context.config);
-  const agent = await HostAgent.load({
-    stateDir: layout.stateDir,
-    layout,
-    owner,
-    machine,
-    searchPath: searchPath(invocation),
-    install: installOn(machine),
-    version: VERSION,
-    build: BUILD,
-    program: invocation.program,
-    log: openLog(layout.agentLog, owner, true),
-  });
+  const log = openLog(layout.agentLog, owner, true);
+  const given = agentOptions(context, { stateDir: layout.stateDir, owner, log });
+  const agent = await HostAgent.load({ ...given, layout });
   const unhook = onSignals(["SIGTERM", "SIGINT", "SIGHUP"], () => void agent.end());
   await agent.open();
   await agent.run();

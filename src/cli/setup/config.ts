@@ -1,4 +1,3 @@
-import { installOn, type Install } from "../../system/install.ts";
 import { afterCall, odooPg } from "../../next-step.ts";
 import { isAnyPooled } from "../../config/pooling.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
@@ -18,11 +17,11 @@ import {
   asItsUser,
   givenPasswords,
   loadContext,
-  searchPath,
   serverOwner,
   fileNamedBy,
   suggest,
   type Context,
+  programSearch,
 } from "../context.ts";
 import { showTable } from "../table.ts";
 import { noteFormerNames } from "../former-names.ts";
@@ -57,7 +56,7 @@ export async function configCheck(
   };
   await attempt(async () => {
     const context = await asItsUser(await loadContext(invocation, output, flag), { taking: true });
-    const tools = { searchPath: searchPath(invocation), install: installOn(context.machine) };
+    const tools = programSearch(context);
     // A container with only the endpoints routes to nodes elsewhere.
     if (!invocation.environment["ENDPOINTS_FOR"])
       await attempt(async () => await requireOwnHosts(context.config));
@@ -65,7 +64,7 @@ export async function configCheck(
     await attempt(async () => await findHaproxy(context.config.haproxy.program, tools));
     if (isAnyPooled(context.config))
       await attempt(async () => await findPgbouncer(context.config.pgbouncer.program, tools));
-    await attempt(async () => await checkParameters(context, tools));
+    await attempt(async () => await checkParameters(context));
     if (!options.json) noteFormerNames(context);
     if (!options.json && !errors.length) {
       output.err(
@@ -100,12 +99,9 @@ export async function configCheck(
  * Lets PostgreSQL's own parser read the configuration of a node. @throws OdooPgError parameter_invalid,
  * postgres_missing
  */
-export async function checkParameters(
-  context: Context,
-  tools: { searchPath: string; install: Install },
-): Promise<void> {
+export async function checkParameters(context: Context): Promise<void> {
   const { config, layout, machine } = context;
-  const installation = await findInstallation(config.postgres, tools);
+  const installation = await findInstallation(config.postgres, programSearch(context));
   const owner = await serverOwner(context);
   const [node] = config.nodes;
   if (!node) return;

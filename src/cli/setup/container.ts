@@ -1,4 +1,3 @@
-import { installOn } from "../../system/install.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import { parse, stringify } from "yaml";
@@ -42,7 +41,7 @@ import {
 import { openLog, type Log } from "../../system/log.ts";
 import { onSignals } from "../../system/process/process.ts";
 import type { Invocation, Output } from "../../system/terminal.ts";
-import { givenPasswords, loadContext, searchPath, type Context } from "../context.ts";
+import { givenPasswords, loadContext, searchPath, type Context, programSearch } from "../context.ts";
 import { up } from "../cluster/up.ts";
 
 /** Runs the process of a container: a node of PostgreSQL with its agent, or the endpoints of nodes elsewhere. */
@@ -386,10 +385,7 @@ async function serveEndpoints(invocation: Invocation, output: Output, nodes: str
       elsewhere: true,
     },
     layout: context.layout,
-    haproxy: await findHaproxy(undefined, {
-      searchPath: searchPath(invocation),
-      install: installOn(context.machine),
-    }),
+    haproxy: await findHaproxy(undefined, programSearch(context)),
     password: collectd,
     log: openLog(context.layout.agentLog, undefined, true),
   });

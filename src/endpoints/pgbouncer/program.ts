@@ -1,8 +1,8 @@
-import type { Install } from "../../system/install.ts";
 import { programPlaces } from "../../system/program-places.ts";
 import { OdooPgError } from "../../errors.ts";
 import { isExecutable } from "../../system/files/files.ts";
 import { run } from "../../system/process/process.ts";
+import type { ProgramSearch } from "../../system/install.ts";
 import { isAtLeast } from "./render.ts";
 
 /** Lowest version that works: Debian 12 has it. */
@@ -27,7 +27,7 @@ async function inspect(program: string): Promise<PgbouncerProgram | undefined> {
  */
 export async function findPgbouncer(
   configured: string | undefined,
-  machine: { readonly searchPath: string; readonly install: Install },
+  machine: ProgramSearch,
 ): Promise<PgbouncerProgram> {
   const oldest = OLDEST_PGBOUNCER.join(".");
   const found: PgbouncerProgram[] = [];

@@ -12,7 +12,7 @@ import { ownPrimary, type Runtime } from "../../members/runtime.ts";
 import type { Archiving, TimelineChange } from "../../model/backups/archive-status.ts";
 import { factsOf } from "../../model/observation.ts";
 import { readSecondDrill } from "../../store/second-drill.ts";
-import type { Install } from "../../system/install.ts";
+import type { ProgramSearch } from "../../system/install.ts";
 import { Mutex } from "../../system/mutex.ts";
 import type { OneHost } from "../agent/host.ts";
 import type { OwnNode } from "../agent/own-server/own-node.ts";
@@ -21,10 +21,8 @@ import type { StoreView } from "../documents/store-view.ts";
 import { isTaken } from "./decide.ts";
 import type { Travelling } from "./travelling.ts";
 
-export interface ArchiveParts {
+export interface ArchiveParts extends ProgramSearch {
   readonly program: readonly [string, string];
-  readonly searchPath: string;
-  readonly install: Install;
   readonly node: OwnNode;
   /** Who this host is in the cluster. */
   readonly name: string;

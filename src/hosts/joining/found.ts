@@ -32,7 +32,6 @@ import {
   writeFileAtomic,
   writeFileIfChanged,
 } from "../../system/files/files.ts";
-import type { Install } from "../../system/install.ts";
 import type { Machine } from "../../system/machine.ts";
 import { requestJson } from "../../system/network/http.ts";
 import { isPortFree } from "../../system/network/network.ts";
@@ -66,7 +65,6 @@ import { CLIENT_PORT } from "../../consensus/etcd.ts";
 export interface FoundInput {
   readonly start: AgentStart;
   readonly machine: Machine;
-  readonly install: Install;
   readonly address: string;
   readonly name: string;
 }
@@ -92,7 +90,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
   if (!(await hostsStatus(layout, 2000))) {
     const installation = await findInstallation(
       { ...document.config.postgres, version: document.major },
-      { searchPath: start.searchPath, install: input.install },
+      start,
     );
     await handOver(input, record, document, installation, progress);
     progress.step(record.name, "start etcd and Patroni");
@@ -118,8 +116,7 @@ export async function foundCluster(input: FoundInput, progress: Progress): Promi
 /** Refuses everything that can be refused, before anything that runs is changed. */
 async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   const { start, address, name } = input;
-  const { layout, owner, searchPath } = start;
-  const tools = { searchPath, install: input.install };
+  const { layout, owner } = start;
   const [applied, state, report] = await Promise.all([
     readApplied(layout),
     readState(layout),
@@ -134,8 +131,8 @@ async function prepare(input: FoundInput, progress: Progress): Promise<void> {
   }
   refuseUnfit(applied, name, address);
   await requireOwnAddress(address);
-  const [patroni] = await Promise.all([findPatroni(tools), findEtcd(tools)]);
-  await requireEtcdModule(patroni, tools);
+  const [patroni] = await Promise.all([findPatroni(start), findEtcd(start)]);
+  await requireEtcdModule(patroni, start);
   await requireFreePorts(address);
   const node = recordedPrimary(applied.config.nodes, state);
   if (!node) throw new OdooPgError("primary_unreachable", { message: "The primary is not on this host." });

@@ -13,7 +13,6 @@ import { readApplied } from "../../store/state.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { ensureDirectory, passableFor, writeFileAtomic } from "../../system/files/files.ts";
 import { parseJson } from "../../system/files/json-file.ts";
-import type { Install } from "../../system/install.ts";
 import { askTls } from "../../system/network/mutual-tls.ts";
 import { hostsStatus } from "../ask-agent.ts";
 import { newRequest, pinOf } from "./authority.ts";
@@ -41,7 +40,6 @@ const COPY_TIMEOUT = 7 * 24 * 3_600_000;
 
 export interface JoinInput {
   readonly start: AgentStart;
-  readonly install: Install;
   readonly invitation: Invitation;
   readonly address: string;
   readonly name: string;
@@ -91,9 +89,8 @@ function isSettled(status: HostsStatus, name: string, role: HostRole): boolean {
 }
 
 async function enter(input: JoinInput, progress: Progress): Promise<void> {
-  const { start, install, invitation, address, name, role } = input;
-  const { layout, owner, searchPath } = start;
-  const tools = { searchPath, install };
+  const { start, invitation, address, name, role } = input;
+  const { layout, owner } = start;
   const present = await readApplied(layout);
   if (present) {
     throw new OdooPgError("refused", {
@@ -105,16 +102,16 @@ async function enter(input: JoinInput, progress: Progress): Promise<void> {
   await requireOwnAddress(address);
   const greeting = await greet(invitation);
   await Promise.all([
-    role === "endpoints" ? undefined : findEtcd(tools),
+    role === "endpoints" ? undefined : findEtcd(start),
     role === "database"
-      ? findPatroni(tools).then(async (patroni) => await requireEtcdModule(patroni, tools))
+      ? findPatroni(start).then(async (patroni) => await requireEtcdModule(patroni, start))
       : undefined,
-    role === "witness" ? undefined : findHaproxy(undefined, tools),
+    role === "witness" ? undefined : findHaproxy(undefined, start),
   ]);
   const installation =
-    role === "database" ? await findInstallation({ version: greeting.major }, tools) : undefined;
+    role === "database" ? await findInstallation({ version: greeting.major }, start) : undefined;
   // Its own file has it so: without it this host would be no copy of the repository, and archive nothing as the primary's.
-  if (installation && start.config.backup.any_second.enabled) await findPgbackrest(installation.major, tools);
+  if (installation && start.config.backup.any_second.enabled) await findPgbackrest(installation.major, start);
   await requireFreePorts(address, role === "database" ? [greeting.port] : []);
   progress.step(name, `join ${greeting.cluster}`);
   await prepareStateDirectory(layout, owner);

@@ -144,3 +144,9 @@ export function withHost(document: ClusterDocument, host: Host): ClusterDocument
 export function withoutHost(document: ClusterDocument, name: string): ClusterDocument {
   return { ...document, hosts: document.hosts.filter((host) => host.name !== name) };
 }
+
+/** The name of a host, from that of the machine: characters that a slot's name may not have become "_". */
+export function nameOfMachine(hostname: string): string {
+  const name = (hostname.split(".")[0] ?? "").toLowerCase().replaceAll(/[^a-z0-9_]/g, "_");
+  return (/^[a-z]/.test(name) ? name : `h${name}`).slice(0, 31);
+}

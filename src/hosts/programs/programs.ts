@@ -1,6 +1,6 @@
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
-import type { Install } from "../../system/install.ts";
+import type { ProgramSearch } from "../../system/install.ts";
 import { programPlaces } from "../../system/program-places.ts";
 import { isExecutable, writeFileAtomic } from "../../system/files/files.ts";
 import { temporaryDirectory } from "../../system/files/temporary-directory.ts";
@@ -50,7 +50,7 @@ export function isAtLeast(version: readonly number[], oldest: readonly number[])
 }
 
 /** @throws OdooPgError program_missing where there is none, or only an older one: with the reason and the way */
-async function find(kind: Kind, machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+async function find(kind: Kind, machine: ProgramSearch): Promise<HaProgram> {
   const oldest = kind.oldest.join(".");
   const old: string[] = [];
   for (const path of programPlaces(kind.program, machine.searchPath)) {
@@ -71,7 +71,7 @@ async function find(kind: Kind, machine: { searchPath: string; install: Install 
 }
 
 /** @throws OdooPgError program_missing */
-export async function findPatroni(machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+export async function findPatroni(machine: ProgramSearch): Promise<HaProgram> {
   return await find(PATRONI, machine);
 }
 
@@ -86,7 +86,7 @@ const WITHOUT_STORE = JSON.stringify({ scope: "odoo_pg", name: "odoo_pg" });
  */
 export async function requireEtcdModule(
   { path: patroni }: HaProgram,
-  { install }: { install: Install },
+  { install }: Pick<ProgramSearch, "install">,
 ): Promise<void> {
   const said = await temporaryDirectory(undefined, async (folder) => {
     const file = path.join(folder, "patroni.yml");
@@ -103,6 +103,6 @@ export async function requireEtcdModule(
 }
 
 /** @throws OdooPgError program_missing */
-export async function findEtcd(machine: { searchPath: string; install: Install }): Promise<HaProgram> {
+export async function findEtcd(machine: ProgramSearch): Promise<HaProgram> {
   return await find(ETCD, machine);
 }

@@ -9,7 +9,7 @@ import type { Progress } from "../../../progress.ts";
 import { Poolers } from "../../../services/poolers.ts";
 import type { Supervisor } from "../../../services/supervisor.ts";
 import { monotonic, pause, waitUntil } from "../../../system/clock.ts";
-import type { Install } from "../../../system/install.ts";
+import type { ProgramSearch } from "../../../system/install.ts";
 import { databasesOf } from "../../documents/host-config.ts";
 import type { OneHost } from "../host.ts";
 import type { OwnNode } from "../own-server/own-node.ts";
@@ -30,7 +30,7 @@ export class HostPoolers {
   readonly #host: OneHost;
   readonly #store: StoreWatch;
   readonly #node: OwnNode;
-  readonly #machine: { readonly searchPath: string; readonly install: Install };
+  readonly #machine: ProgramSearch;
   readonly #poolers: Poolers;
   /** With what they were last brought up; "" while none is. */
   #served = "";
@@ -39,12 +39,7 @@ export class HostPoolers {
   /** Ends what lets clients go on by itself. */
   #holding: AbortController | undefined;
 
-  constructor(
-    host: OneHost,
-    store: StoreWatch,
-    node: OwnNode,
-    machine: { readonly searchPath: string; readonly install: Install },
-  ) {
+  constructor(host: OneHost, store: StoreWatch, node: OwnNode, machine: ProgramSearch) {
     this.#host = host;
     this.#store = store;
     this.#node = node;
