@@ -1,4 +1,5 @@
 import { files } from "odoo-pg:page";
+import { htmlPage } from "./html.ts";
 
 export interface PageFile {
   readonly path: string;
@@ -10,6 +11,9 @@ export interface PageFile {
   /** Whether it is loaded on demand. */
   readonly later: boolean;
 }
+
+const ICON =
+  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M4 4v8h6' fill='none' stroke='%23678' stroke-width='1.5'/%3E%3Ccircle cx='4' cy='4' r='3' fill='%23386'/%3E%3Ccircle cx='12' cy='12' r='3' fill='%23386'/%3E%3C/svg%3E";
 
 /**
  * Content-Security-Policy under which the page works: nothing inline, no other host. The icon is a data URL.
@@ -26,35 +30,16 @@ export function pageFiles(): readonly PageFile[] {
     immutable: true,
     later: role === "later",
   }));
-  const body = html(
-    files.flatMap(({ name, role }) => {
-      const path = `/assets/${name}`;
-      if (role === "style") return [`<link rel="stylesheet" href="${path}">`];
-      if (role === "script") return [`<script type="module" src="${path}"></script>`];
-      return role === "part of the script" ? [`<link rel="modulepreload" href="${path}">`] : [];
-    }),
-  );
+  const loaded = files.flatMap(({ name, role }) => {
+    const path = `/assets/${name}`;
+    if (role === "style") return [`<link rel="stylesheet" href="${path}">`];
+    if (role === "script") return [`<script type="module" src="${path}"></script>`];
+    return role === "part of the script" ? [`<link rel="modulepreload" href="${path}">`] : [];
+  });
+  const body = htmlPage({
+    title: "odoo-pg",
+    head: [`<link rel="icon" href="${ICON}">`, ...loaded].join("\n"),
+    body: `<div id="console"><noscript>The console needs JavaScript. Without it: <code>odoo-pg status</code></noscript></div>`,
+  });
   return [{ path: "/", type: "text/html; charset=utf-8", body, immutable: false, later: false }, ...assets];
-}
-
-const ICON =
-  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M4 4v8h6' fill='none' stroke='%23678' stroke-width='1.5'/%3E%3Ccircle cx='4' cy='4' r='3' fill='%23386'/%3E%3Ccircle cx='12' cy='12' r='3' fill='%23386'/%3E%3C/svg%3E";
-
-function html(loaded: readonly string[]): string {
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="robots" content="noindex">
-<title>odoo-pg</title>
-<link rel="icon" href="${ICON}">
-${loaded.join("\n")}
-</head>
-<body>
-<div id="console"><noscript>The console needs JavaScript. Without it: <code>odoo-pg status</code></noscript></div>
-</body>
-</html>
-`;
 }

@@ -1,13 +1,12 @@
 import { monotonic } from "../../system/clock.ts";
 import { parseJson } from "../../system/files/json-file.ts";
-import { askTls } from "../../system/network/mutual-tls.ts";
 import { guestQuestionSchema, guestViewSchema, type GuestView } from "../documents/guest-view.ts";
 import { databasesOf, forGuests } from "../documents/host-config.ts";
-import { AGENT_PORT } from "../documents/places.ts";
 import type { HostReport, HostsStatus } from "../documents/report.ts";
 import type { OneHost } from "./host.ts";
 import type { NewClients } from "./endpoints/new-clients.ts";
 import type { OtherHosts } from "./other-hosts.ts";
+import { askOtherAgent } from "../ask-other-agent.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds for an agent to answer. */
@@ -39,9 +38,13 @@ export class Guest {
   async read(report: HostReport): Promise<void> {
     const askedAt = monotonic();
     const hosts = databasesOf(this.#store.document);
-    const views = (
-      await Promise.all(hosts.map(async ({ address }) => await this.#ask(address, report)))
-    ).filter((view) => view !== undefined);
+    const question = { path: "/view", body: { report }, timeout: VIEW_TIMEOUT };
+    const answers = await Promise.all(
+      hosts.map(
+        async ({ address }) => await askOtherAgent(address, question, guestViewSchema, this.#host.identity),
+      ),
+    );
+    const views = answers.filter((view) => view !== undefined);
     const best = views.find((view) => view.store_answers) ?? views[0];
     if (!best) throw new Error("no host with a database answers");
     for (const view of views) this.#store.takeRight(view, askedAt);
@@ -50,20 +53,6 @@ export class Guest {
     const held = views.map((view) => view.held).find((one) => one !== null);
     if (held) await this.#newClients.hold(held.host, held.milliseconds);
     else await this.#newClients.letIn();
-  }
-
-  async #ask(address: string, report: HostReport): Promise<GuestView | undefined> {
-    const answer = await askTls({
-      host: address,
-      port: AGENT_PORT,
-      method: "POST",
-      path: "/view",
-      body: { report },
-      trust: this.#host.identity,
-      timeout: VIEW_TIMEOUT,
-    }).catch(() => undefined);
-    const parsed = parseJson(answer?.text ?? "", guestViewSchema);
-    return parsed.ok ? parsed.value : undefined;
   }
 }
 

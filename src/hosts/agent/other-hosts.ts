@@ -6,6 +6,7 @@ import { hostOutcomeSchema, type HostOrder } from "../documents/orders.ts";
 import { hostReportSchema, type HostReport } from "../documents/report.ts";
 import { AGENT_PORT } from "../documents/places.ts";
 import type { OneHost, Outcome } from "./host.ts";
+import { askOtherAgent } from "../ask-other-agent.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds for an agent to answer, and until a host counts as away. */
@@ -48,16 +49,9 @@ export class OtherHosts {
     );
     await Promise.all(
       others.map(async ({ name, address }) => {
-        const answer = await askTls({
-          host: address,
-          port: AGENT_PORT,
-          method: "GET",
-          path: "/report",
-          trust: this.#host.identity,
-          timeout: OTHER_TIMEOUT,
-        }).catch(() => undefined);
-        const parsed = parseJson(answer?.text ?? "", hostReportSchema);
-        if (parsed.ok) this.#heard.set(name, { report: parsed.value, at: monotonic() });
+        const question = { path: "/report", timeout: OTHER_TIMEOUT };
+        const report = await askOtherAgent(address, question, hostReportSchema, this.#host.identity);
+        if (report) this.#heard.set(name, { report, at: monotonic() });
       }),
     );
   }

@@ -1,13 +1,12 @@
 import * as z from "zod";
 import { now } from "../../system/clock.ts";
 import { readTextIfAny, writeFileAtomic } from "../../system/files/files.ts";
-import { parseJson } from "../../system/files/json-file.ts";
-import { askTls, type TlsIdentity } from "../../system/network/mutual-tls.ts";
+import { type TlsIdentity } from "../../system/network/mutual-tls.ts";
 import { isToBeRenewed } from "../decisions/certificates/certificate.ts";
 import { databasesOf } from "../documents/host-config.ts";
-import { AGENT_PORT } from "../documents/places.ts";
 import { endOf, isFor, newRequest, signRequest } from "../joining/authority.ts";
 import type { OneHost } from "./host.ts";
+import { askOtherAgent } from "../ask-other-agent.ts";
 import type { StoreWatch } from "./store-watch.ts";
 
 /** Milliseconds for another host to sign. */
@@ -71,22 +70,14 @@ export class OwnCertificate {
   }
 
   async #signed(request: string): Promise<string> {
-    const { files, identity: trust } = this.#host;
+    const { files, identity } = this.#host;
     const { record, document } = this.#store;
     if ((await readTextIfAny(files.authorityKey)) !== undefined)
       return await signRequest(files, request, record);
     for (const { address } of databasesOf(document)) {
-      const answer = await askTls({
-        host: address,
-        port: AGENT_PORT,
-        method: "POST",
-        path: "/renew",
-        body: { request },
-        trust,
-        timeout: SIGN_TIMEOUT,
-      }).catch(() => undefined);
-      const parsed = parseJson(answer?.text ?? "", renewedSchema);
-      if (parsed.ok) return parsed.value.certificate;
+      const question = { path: "/renew", body: { request }, timeout: SIGN_TIMEOUT };
+      const renewed = await askOtherAgent(address, question, renewedSchema, identity);
+      if (renewed) return renewed.certificate;
     }
     throw new Error("the certificate of this host is not renewed: no host with a database signs it");
   }

@@ -3,14 +3,12 @@ import type { Lineage } from "../../archive/copying/branches.ts";
 import type { WalLimits } from "../../archive/copying/limits.ts";
 import type { Runtime } from "../../members/runtime.ts";
 import { every, now } from "../../system/clock.ts";
-import { parseJson } from "../../system/files/json-file.ts";
-import { askTls } from "../../system/network/mutual-tls.ts";
 import { databasesOf } from "../documents/host-config.ts";
-import { AGENT_PORT } from "../documents/places.ts";
 import type { Host } from "../documents/record.ts";
 import type { OwnArchive } from "./own-archive.ts";
 import { shedWords } from "./lost-branch.ts";
 import { repositorySource } from "./repository-source.ts";
+import { askOtherAgent } from "../ask-other-agent.ts";
 import { believed, travellingSchema, type Travelling } from "./travelling.ts";
 
 /** Where an agent says what it knows of its repository; beside what shows the repository itself. */
@@ -53,18 +51,11 @@ export class OtherRepositories {
     { state }: Runtime,
     timeline: number | undefined,
   ): Promise<Travelling | string> {
-    const answer = await askTls({
-      host: address,
-      port: AGENT_PORT,
-      method: "GET",
-      path: RECORD,
-      trust: this.#own.host.identity,
-      timeout: RECORD_TIMEOUT,
-    }).catch(() => undefined);
-    const parsed = parseJson(answer?.text ?? "", travellingSchema);
-    if (!parsed.ok) return `${name} says nothing of a repository`;
+    const question = { path: RECORD, timeout: RECORD_TIMEOUT };
+    const told = await askOtherAgent(address, question, travellingSchema, this.#own.host.identity);
+    if (!told) return `${name} says nothing of a repository`;
     const here = { now: now(), systemIdentifier: state.system_identifier ?? undefined, timeline };
-    const judged = believed(parsed.value, here);
+    const judged = believed(told, here);
     return judged.ok ? judged.told : `what ${name} says of its repository is not taken: ${judged.problem}`;
   }
 

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { escaped, htmlPage, styleSource } from "../../console/html.ts";
 import type { Warning } from "../../model/warnings.ts";
 import type { OdooPgError } from "../../errors.ts";
 import { printCommand, printNext } from "../../next-step.ts";
@@ -29,19 +29,11 @@ const STYLE =
   ":root{color-scheme:light dark}html{background:light-dark(#fff,#14191d);color:light-dark(#1a2024,#e6eaee)}a{color:light-dark(#0b57d0,#8ab4f8)}body{font:1rem/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}.wide{overflow-x:auto}table{border-collapse:collapse}th,td{text-align:left;padding:.25rem 1rem .25rem 0;border-bottom:1px solid color-mix(in srgb,currentColor 20%,transparent)}.verdict{font-weight:600}.well{color:light-dark(#22693f,#6fcf97)}.ill{color:light-dark(#b3261e,#ff8a80)}.note{color:light-dark(#4a5259,#aab4bc)}button{font:inherit;padding:.4rem 1rem}dt{font-family:ui-monospace,monospace}dd{margin:0 0 .5rem 1.5rem}";
 
 /** The page contains its own style, runs no script, and sends its forms only to its own server. */
-export const HOSTS_POLICY = `default-src 'none'; style-src 'sha256-${createHash("sha256").update(STYLE).digest("base64")}'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
-
-const ESCAPES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
+export const HOSTS_POLICY = `default-src 'none'; style-src ${styleSource(STYLE)}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'`;
 
 /** Text that other hosts report of themselves: escaped. */
 function text(words: string): string {
-  return printableLine(words).replaceAll(/[&<>"']/g, (found) => ESCAPES[found] ?? "");
+  return escaped(printableLine(words));
 }
 
 /** The result of the last order by a form. */
@@ -136,19 +128,10 @@ export function hostsPage(status: HostsStatus, warnings: readonly Warning[], des
     const cells = rowOf(status, host).map((cell) => `<td>${text(cell)}</td>`);
     return `<tr${isHeard(host) ? "" : ' class="ill"'}>${cells.join("")}</tr>`;
   });
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="robots" content="noindex">
-${again ? `<meta http-equiv="refresh" content="${AGAIN}">` : ""}
-<title>${text(status.cluster)}: ${isWell ? "ready" : "look"}</title>
-<style>${STYLE}</style>
-</head>
-<body>
-<h1>${text(sayView(status))}</h1>
+  return htmlPage({
+    title: `${text(status.cluster)}: ${isWell ? "ready" : "look"}`,
+    head: `${again ? `<meta http-equiv="refresh" content="${AGAIN}">\n` : ""}<style>${STYLE}</style>`,
+    body: `<h1>${text(sayView(status))}</h1>
 ${refused ? `<p class="verdict ill" role="alert">${text(inOneParagraph(refused, called))} <a href="/">Load the page again</a></p>` : ""}
 ${last ? sayLast(last) : ""}
 ${confirmed ?? ""}
@@ -171,8 +154,6 @@ ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept
 ${token === undefined || !offers.length ? "" : offered(offers, called)}
 <h2>Commands</h2>
 <dl>${COMMANDS.map(([command, words]) => `<dt>${text(`${called} ${command}`)}</dt><dd>${words}</dd>`).join("")}</dl>
-<p class="note">${token === undefined ? "An operator who has signed in (${text(`${called} console`)}) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>
-</body>
-</html>
-`;
+<p class="note">${token === undefined ? "An operator who has signed in (${text(`${called} console`)}) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>`,
+  });
 }

@@ -1,8 +1,6 @@
 import { factsOf } from "../../model/observation.ts";
 import { endSessionsBefore, endSessionsFrom } from "../../postgres/sql/operations.ts";
 import { monotonic, now } from "../../system/clock.ts";
-import { parseJson } from "../../system/files/json-file.ts";
-import { askTls } from "../../system/network/mutual-tls.ts";
 import type { OneHost } from "../agent/host.ts";
 import type { OwnNode } from "../agent/own-server/own-node.ts";
 import type { Servers } from "../agent/servers.ts";
@@ -14,10 +12,10 @@ import {
   sessionsToEnd,
 } from "../decisions/certificates/revocation.ts";
 import { isTurnOf } from "../decisions/store/store-turn.ts";
-import { AGENT_PORT } from "../documents/places.ts";
 import { listedSchema, removalBy, type Removal } from "../documents/removal.ts";
 import { writeRevocations } from "../joining/authority.ts";
 import type { EtcdService } from "../programs/etcd-service.ts";
+import { askOtherAgent } from "../ask-other-agent.ts";
 import type { PatroniService } from "../programs/patroni-service.ts";
 
 /** Milliseconds for another host to say whether this one still belongs to the cluster. */
@@ -154,23 +152,16 @@ export class Revocations {
     }
     const { name } = store.record;
     const others = store.document.hosts.filter((host) => host.name !== name && host.role !== "endpoints");
-    const told = await Promise.all(
-      others.map(async ({ address }) => {
-        const answer = await askTls({
-          host: address,
-          port: AGENT_PORT,
-          method: "GET",
-          path: "/listed",
-          trust: this.#host.identity,
-          timeout: LISTED_TIMEOUT,
-        }).catch(() => undefined);
-        const parsed = parseJson(answer?.text ?? "", listedSchema);
-        return parsed.ok ? [parsed.value] : [];
-      }),
+    const question = { path: "/listed", timeout: LISTED_TIMEOUT };
+    const answers = await Promise.all(
+      others.map(
+        async ({ address }) => await askOtherAgent(address, question, listedSchema, this.#host.identity),
+      ),
     );
-    this.#removal = removalBy(told.flat());
+    const told = answers.filter((answer) => answer !== undefined);
+    this.#removal = removalBy(told);
     if (!isListed) return;
-    const sure = told.flat().flatMap(({ listed, sure: isSure }) => (isSure ? [listed] : []));
+    const sure = told.flatMap(({ listed, sure: isSure }) => (isSure ? [listed] : []));
     this.#notListed = sure.length > 0 && !sure.includes(true) ? this.#notListed + 1 : 0;
     if (this.#notListed < TIMES) return;
     this.#host.log("warn", "the other hosts say that this one was removed from the cluster");

@@ -1,4 +1,5 @@
-import type { Socket } from "node:net";
+import type { Server } from "node:http";
+import type { ListenOptions, Socket } from "node:net";
 
 export interface CrowdLimits {
   /** Connections of strangers from one address, and from all, at the same time. */
@@ -17,6 +18,26 @@ export class Crowd {
 
   constructor(limits: CrowdLimits) {
     this.#limits = limits;
+  }
+
+  /**
+   * Lets a server listen, with all who connect in this crowd.
+   * @returns what takes no more connections and cuts those that are open
+   * @throws the system's error, such as EADDRINUSE
+   */
+  async listen(server: Server, where: ListenOptions): Promise<() => Promise<void>> {
+    server.on("connection", (socket: Socket) => this.enter(socket));
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(where, resolve);
+    });
+    // A connection that ends badly, or a TLS handshake that fails, is not reported.
+    server.on("error", () => {});
+    return async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      server.closeAllConnections();
+      await closed;
+    };
   }
 
   enter(socket: Socket): void {

@@ -209,21 +209,8 @@ export async function serveTls(service: TlsService): Promise<TlsServer> {
     },
   );
   server.maxConnections = 200;
-  server.on("connection", (socket: Socket) => crowd.enter(socket));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port, host }, resolve);
-  });
-  // A TLS handshake that fails is not reported.
-  server.on("error", () => {});
-  return {
-    close: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      await closed;
-    },
-    renew: () => server.setSecureContext(shown()),
-  };
+  const close = await crowd.listen(server, { port, host });
+  return { close, renew: () => server.setSecureContext(shown()) };
 }
 
 async function respond(

@@ -1,6 +1,5 @@
 import http from "node:http";
 import https from "node:https";
-import type { Socket } from "node:net";
 import { Crowd } from "./crowd.ts";
 
 export interface WebServer {
@@ -67,18 +66,6 @@ export async function serveWeb({ host, port, tls, answer }: WebOptions): Promise
     : http.createServer(limits, onRequest);
   server.maxConnections = CONNECTIONS;
   server.setTimeout(IDLE_TIMEOUT);
-  server.on("connection", (socket: Socket) => crowd.enter(socket));
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen({ port, ...(host === "*" ? {} : { host }), ipv6Only: host === "::" }, resolve);
-  });
-  // A connection that ends badly, or a TLS handshake that fails, is not reported.
-  server.on("error", () => {});
-  return {
-    close: async () => {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeAllConnections();
-      await closed;
-    },
-  };
+  const where = { port, ...(host === "*" ? {} : { host }), ipv6Only: host === "::" };
+  return { close: await crowd.listen(server, where) };
 }

@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type Context as HonoContext } from "hono";
 import * as z from "zod";
 import type { AgentReport } from "../../../cluster/documents/agent-report.ts";
 import { toOdooPgError } from "../../../errors.ts";
@@ -24,31 +24,26 @@ const invitationRequestSchema = z.object({ endpoints_only: z.boolean().default(f
 
 export function hostControl(agent: ControlledAgent): Hono {
   const app = new Hono();
+  /** Answers what is asked, or with the error. */
+  const answer = async (context: HonoContext, act: () => unknown) => {
+    try {
+      return context.json(await act());
+    } catch (error) {
+      return context.json({ error: toOdooPgError(error).toJSON() });
+    }
+  };
   app.get("/report", (context) => context.json(agent.report()));
   app.get("/hosts", async (context) => context.json(await agent.status()));
-  app.post("/invite", async (context) => {
-    try {
+  app.post("/invite", async (context) =>
+    answer(context, async () => {
       const { endpoints_only } = invitationRequestSchema.parse(await context.req.json().catch(() => ({})));
-      return context.json({ invitation: await agent.invite(endpoints_only) });
-    } catch (error) {
-      return context.json({ error: toOdooPgError(error).toJSON() });
-    }
-  });
-  app.post("/order", async (context) => {
-    try {
-      const order = hostOrderSchema.parse(await context.req.json());
-      return context.json(await agent.order(order));
-    } catch (error) {
-      return context.json({ error: toOdooPgError(error).toJSON() });
-    }
-  });
-  app.post("/console-key", (context) => {
-    try {
-      return context.json(agent.consoleLink());
-    } catch (error) {
-      return context.json({ error: toOdooPgError(error).toJSON() });
-    }
-  });
+      return { invitation: await agent.invite(endpoints_only) };
+    }),
+  );
+  app.post("/order", async (context) =>
+    answer(context, async () => await agent.order(hostOrderSchema.parse(await context.req.json()))),
+  );
+  app.post("/console-key", async (context) => answer(context, () => agent.consoleLink()));
   app.post("/leave", (context) => {
     agent.stop();
     return context.text("leaving\n");
