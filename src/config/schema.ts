@@ -31,6 +31,7 @@ export const configSchema = z.strictObject({
     .optional()
     .register(docs, {
       description:
+        // oxlint-disable-next-line no-template-curly-in-string -- the shell's
         "Directory for everything that belongs to the cluster: data, sockets, logs, generated passwords, rendered configuration. At most 80 bytes, because the paths of Unix sockets are limited. When not set: `/var/lib/odoo-pg/<cluster>` for root; otherwise `${XDG_STATE_HOME:-~/.local/state}/odoo-pg/<cluster>` on Linux and `~/Library/Application Support/odoo-pg/<cluster>` on macOS.",
       examples: ["/var/lib/odoo-pg/prod"],
     }),

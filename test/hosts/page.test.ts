@@ -32,6 +32,7 @@ test("the page says whether another host would take over, where clients are led 
   expect(page).toMatch(/<td>db1<\/td><td>10\.0\.0\.1<\/td><td>database<\/td><td>replica, 0 B behind/);
   expect(page).toContain("writes to 127.0.0.1:5436 (db1) and reads from 127.0.0.1:5435 (db2)");
   expect(page).toContain("Backups: on db1, by the configuration file of that host.");
+  expect(page).toContain("An operator who has signed in (odoo-pg console) can do some of it from here.");
 });
 
 test("the page says why no other host would take over", () => {

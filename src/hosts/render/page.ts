@@ -154,6 +154,6 @@ ${kept.length ? `<h2>Old data that is kept aside, yours to remove</h2><ul>${kept
 ${token === undefined || !offers.length ? "" : offered(offers, called)}
 <h2>Commands</h2>
 <dl>${COMMANDS.map(([command, words]) => `<dt>${text(`${called} ${command}`)}</dt><dd>${words}</dd>`).join("")}</dl>
-<p class="note">${token === undefined ? "An operator who has signed in (${text(`${called} console`)}) can do some of it from here. " : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>`,
+<p class="note">${token === undefined ? `An operator who has signed in (${text(`${called} console`)}) can do some of it from here. ` : ""}${again ? `The page is loaded again every ${AGAIN} seconds. <a href="/">Leave it still</a>` : `<a href="/">Look again</a>, or <a href="/?watch">every ${AGAIN} seconds</a>.`}</p>`,
   });
 }
