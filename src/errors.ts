@@ -199,6 +199,11 @@ export function folded(details: readonly string[]): string[] {
   return more > 0 ? [...details.slice(0, DETAILS_SHOWN), `… and ${more} more`] : [...details];
 }
 
+/** The words of whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 /** Turns whatever was thrown into an OdooPgError. */
 export function toOdooPgError(thrown: unknown): OdooPgError {
   if (thrown instanceof OdooPgError) return thrown;

@@ -10,6 +10,7 @@ import { now, waitUntil } from "../system/clock.ts";
 import type { Owner } from "../system/files/files.ts";
 import { serveOnSocket } from "../system/network/http.ts";
 import type { Log } from "../system/log.ts";
+import type { Session } from "../system/sql/sql.ts";
 import type { Machine } from "../system/machine.ts";
 import { ownPid } from "../system/process/process.ts";
 import { operationEvent, upEvent } from "../events/of-operations.ts";
@@ -122,6 +123,10 @@ export class Agent {
   readonly facts: OdooFactsCache;
   readonly #console: ConsoleServer;
   readonly #gatherer: Gatherer;
+  readonly #rights = new DatabaseOwnership();
+  readonly #replicationLog = new ReplicationLog();
+  readonly #databaseBytes = new Cached({ ...BYTES, read: async () => await this.#ofPrimary(databaseBytes) });
+  readonly #databaseNames = new Cached({ ...NAMES, read: async () => await this.#ofPrimary(databaseNames) });
   #loadFailure: OdooPgError | undefined;
 
   constructor(options: AgentOptions) {
@@ -464,24 +469,11 @@ export class Agent {
       await act(runtime, handle).catch((error: unknown) => this.#life.complaints.of(handle.node.name, error));
   }
 
-  readonly #rights = new DatabaseOwnership();
-  readonly #replicationLog = new ReplicationLog();
-
-  readonly #databaseBytes = new Cached({
-    ...BYTES,
-    read: async () => {
-      const runtime = this.#cluster?.runtime;
-      return runtime && (await requireOwnPrimary(runtime).use(databaseBytes));
-    },
-  });
-
-  readonly #databaseNames = new Cached({
-    ...NAMES,
-    read: async () => {
-      const runtime = this.#cluster?.runtime;
-      return runtime && (await requireOwnPrimary(runtime).use(databaseNames));
-    },
-  });
+  /** Undefined before a configuration was applied. */
+  async #ofPrimary<T>(ask: (session: Session) => Promise<T>): Promise<T | undefined> {
+    const runtime = this.#cluster?.runtime;
+    return runtime && (await requireOwnPrimary(runtime).use(ask));
+  }
 
   #asOrders(): Orders {
     return {

@@ -1,4 +1,5 @@
 import { now } from "../system/clock.ts";
+import { messageOf } from "../errors.ts";
 import type { Log } from "../system/log.ts";
 
 /** Milliseconds until the same complaint is written again. */
@@ -17,7 +18,7 @@ export class Complaints {
   }
 
   of(about: string, error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     const at = this.#clock();
     const last = this.#last.get(about);
     if (last?.text === text && at - last.at < AGAIN_AFTER) return;

@@ -5,6 +5,7 @@ import { keepRights, notGiven } from "../odoo/rights.ts";
 import { monotonic } from "../system/clock.ts";
 import type { SuperuserSession } from "../system/sql/sql.ts";
 import type { NodeHandle } from "../members/node-handle.ts";
+import { messageOf } from "../errors.ts";
 import { ownPrimary, type Runtime } from "../members/runtime.ts";
 
 /** Milliseconds for each statement: it must not wait for a long transaction. */
@@ -47,7 +48,7 @@ export class DatabaseOwnership {
       await this.#enforce(runtime, primary);
       this.#failing = undefined;
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
+      const text = messageOf(error);
       this.#failing = { since: this.#failing?.since ?? monotonic(), text };
       await this.close();
       throw error;

@@ -3,6 +3,7 @@ import { readTextIfAny } from "../system/files/files.ts";
 import { postJson, postText } from "../system/network/http.ts";
 import { run } from "../system/process/process.ts";
 import { healthchecksSignal, mail, pingAddress, plainText, slackBody, telegramBody } from "./forms.ts";
+import { messageOf } from "../errors.ts";
 import type { AlarmMessage } from "./message.ts";
 
 /** Milliseconds that a channel may take for one message. */
@@ -169,6 +170,6 @@ function commandChannel(program: string, args: readonly string[]): Channel {
 
 /** One line of why something failed. */
 export function wordsOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
+  const text = messageOf(error);
   return text.replace(/\s+/g, " ").trim();
 }

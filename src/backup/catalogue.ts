@@ -1,7 +1,7 @@
 import { nextStep, odooPg } from "../next-step.ts";
 import path from "node:path";
 import { didYouMean, nearest } from "../config/suggestion.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { kindOf, namesIn, type Owner } from "../system/files/files.ts";
 import { writeThere } from "../system/files/held/by-path.ts";
 import { inspectJsonFile, readJsonFile } from "../system/files/json-file.ts";
@@ -60,7 +60,7 @@ export async function readCatalogue(place: BackupPlace): Promise<Catalogue> {
       // Being removed by another odoo-pg, or a directory dump that somebody else made.
       if (backup) backups.push({ ...backup, id });
     } catch (error) {
-      unreadable.push({ id, folder, problem: error instanceof Error ? error.message : String(error) });
+      unreadable.push({ id, folder, problem: messageOf(error) });
     }
   }
   const order = (one: CataloguedBackup, other: CataloguedBackup): number =>

@@ -3,7 +3,7 @@ import path from "node:path";
 import { readState, recordedPrimary } from "../store/state.ts";
 import type { Layout } from "../config/layout.ts";
 import type { Config } from "../config/schema.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { findInstallation } from "../postgres/installation.ts";
 import { Superuser } from "../postgres/sql/access/superuser.ts";
 import type { Owner } from "../system/files/files.ts";
@@ -84,7 +84,7 @@ async function serverMajor(node: string, superuser: Superuser): Promise<number> 
     );
   } catch (error) {
     throw new OdooPgError("primary_unreachable", {
-      message: `The primary ${node} does not answer: ${error instanceof Error ? error.message : String(error)}.`,
+      message: `The primary ${node} does not answer: ${messageOf(error)}.`,
       safe: "Nothing was changed; earlier backups are untouched.",
       next: odooPg("status"),
       cause: error,

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { toOdooPgError } from "../errors.ts";
+import { messageOf, toOdooPgError } from "../errors.ts";
 import { oneLine } from "../printable.ts";
 import {
   kindOf,
@@ -102,7 +102,7 @@ async function prunePool(
         marks[mark >> 3] = (marks[mark >> 3] ?? 0) | (1 << (mark & 7));
       });
     } catch (error) {
-      const words = error instanceof Error ? error.message : String(error);
+      const words = messageOf(error);
       return { pool_files: 0, pool_bytes: 0, pool_kept: `${list}: ${words}` };
     }
   }

@@ -8,6 +8,7 @@ import { writeChecks, type CataloguedBackup } from "./catalogue.ts";
 import { readFilestoreList } from "./attachments/filestore-list.ts";
 import { CHECKS_FILE, DIFFERENCES_FILE, MANIFEST_FILE, SEAL_FILE, SUMS_FILE } from "./manifest.ts";
 import { placeOf, poolFile } from "./place.ts";
+import { messageOf } from "../errors.ts";
 import { setAside } from "./attachments/pool.ts";
 
 export interface Verified {
@@ -67,7 +68,7 @@ export async function verifyBackup(
   } catch (error) {
     if (options.signal?.aborted) throw error;
     if ((await kindOf(folder)) === undefined) return undefined;
-    note(error instanceof Error ? error.message : String(error));
+    note(messageOf(error));
   }
   if ((await kindOf(folder)) === undefined) return undefined;
   const ok = problems.length === 0;

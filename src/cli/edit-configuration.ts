@@ -2,7 +2,7 @@ import path from "node:path";
 import { changedLines } from "../advice/tune/line-diff.ts";
 import { withoutKey, withValues } from "../advice/tune/yaml-edit.ts";
 import type { Config } from "../config/schema.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { stamp } from "../model/time-stamp.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { shellWord } from "../shell-word.ts";
@@ -76,7 +76,7 @@ export async function editConfiguration(
     await writeFileAtomic(file, after, permissions);
   } catch (error) {
     if (copy !== null) await removeFile(copy).catch(() => {});
-    throw unwritable(error instanceof Error ? error.message : String(error), error);
+    throw unwritable(messageOf(error), error);
   }
   return { file: named, copy, lines };
 }

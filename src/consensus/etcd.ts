@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { parseJson } from "../system/files/json-file.ts";
+import { messageOf } from "../errors.ts";
 import { askTls, type TlsIdentity } from "../system/network/mutual-tls.ts";
 
 /** Milliseconds for one member to answer, before the next one is asked. */
@@ -286,7 +287,7 @@ export class Etcd {
       trust: this.#identity,
       timeout,
     }).catch((error: unknown) => {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       throw new EtcdError("unreachable", `the store on ${host} does not answer: ${why}`, error);
     });
     if (answered.status === 200) {

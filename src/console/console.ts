@@ -15,7 +15,7 @@ import { Uploads } from "./uploads.ts";
 import { GivenSecret } from "./given-secret.ts";
 import { Readings } from "./readings.ts";
 import type { Board, ConsoleSource } from "./source.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { ensureNodeCertificate } from "../postgres/certificates.ts";
 import { monotonic, now } from "../system/clock.ts";
 import { isErrno, readTextIfAny } from "../system/files/files.ts";
@@ -144,7 +144,7 @@ export class ConsoleServer {
 
   async #inTurn(act: () => Promise<void>): Promise<void> {
     await this.#mutex.run(act).catch((error: unknown) => {
-      this.#tell(error instanceof Error ? error.message : String(error));
+      this.#tell(messageOf(error));
     });
   }
 
@@ -262,5 +262,5 @@ async function whyNot(failure: unknown, address: string, port: number): Promise<
     return `port ${port} of ${address} is taken${by}`;
   }
   if (isErrno(failure, "EADDRNOTAVAIL", "ENOTFOUND")) return `${address} is not an address of this host`;
-  return `${address}: ${failure instanceof Error ? failure.message : String(failure)}`;
+  return `${address}: ${messageOf(failure)}`;
 }

@@ -2,7 +2,7 @@ import path from "node:path";
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
 import type { Environment } from "../config/environment.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { isExecutable, kindOf, namesIn, writeFileAtomic } from "../system/files/files.ts";
 import { readJsonFile } from "../system/files/json-file.ts";
 import type { Log } from "../system/log.ts";
@@ -131,7 +131,7 @@ async function runScript(options: FirstLaunchOptions, file: string, log: Log): P
     await runOrFail(command[0], command[1], { environment, timeout: 0 });
   } catch (error) {
     throw new OdooPgError("command_failed", {
-      message: `${file}: ${error instanceof Error ? error.message : String(error)}`,
+      message: `${file}: ${messageOf(error)}`,
       safe: "Scripts before it are done; the data stays.",
       next: "Correct the script and start the container again: it goes on with this script.",
       cause: error,

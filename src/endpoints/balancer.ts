@@ -1,5 +1,4 @@
 import path from "node:path";
-import * as z from "zod";
 import { nextStep, odooPg } from "../next-step.ts";
 import type { Layout } from "../config/layout.ts";
 import type { WaitingClients } from "../model/waiting.ts";
@@ -16,15 +15,10 @@ import {
   writeFileAtomic,
   type Owner,
 } from "../system/files/files.ts";
-import { readJsonFile } from "../system/files/json-file.ts";
+import { Mutex } from "../system/mutex.ts";
 import { askSocket, portHolder } from "../system/network/network.ts";
-import {
-  isAlive,
-  processIdentity,
-  sendSignal,
-  startDetached,
-  waitForEnd,
-} from "../system/process/process.ts";
+import { isAlive, sendSignal, startDetached, waitForEnd } from "../system/process/process.ts";
+import { HaproxyRecord } from "./haproxy-record.ts";
 import { haproxyFiles, RELATIVE, type HaproxyFiles } from "./files.ts";
 import { GATE_FILES, gateFile, renderGate } from "./gate.ts";
 import { checkConfiguration, type HaproxyProgram } from "./haproxy.ts";
@@ -54,14 +48,6 @@ const STOP_TIMEOUT = 2000;
 /** HAProxy makes the socket of its master itself. */
 const masterOption = `unix@${RELATIVE.masterSocket},mode,600`;
 
-/** A process: its id, and what tells it from a later one with the same id. */
-const processSchema = z.object({ pid: z.int().positive(), identity: z.string() });
-type KnownProcess = z.output<typeof processSchema>;
-
-/** The master that was started, and its workers when it was last asked, as a HAProxy that hangs cannot be asked. */
-const recordSchema = processSchema.extend({ workers: processSchema.array().default([]) });
-type ProcessRecord = z.output<typeof recordSchema>;
-
 /**
  * - `running`: it answers on its socket.
  * - `absent`: nothing listens there, and the process that was started is gone; it has no sessions.
@@ -81,17 +67,17 @@ export class Balancer {
   readonly files: HaproxyFiles;
   readonly #directory: string;
   readonly #owner: Owner | undefined;
-  #last: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Mutex();
+  readonly #record: HaproxyRecord;
   /** The master and the worker that took new sessions, when it was last asked. */
   #serving: readonly number[] = [];
   /** Workers from before a reload that still carry sessions, when HAProxy was last asked. */
   oldWorkers: readonly number[] = [];
-  /** The processes that the record holds, as far as this process wrote it. */
-  #recorded = "";
 
   /** @param layout its directories exist; @param owner the user that HAProxy runs as */
   constructor(layout: Pick<Layout, "stateDir">, owner: Owner | undefined) {
     this.files = haproxyFiles(layout);
+    this.#record = new HaproxyRecord(this.files.process);
     this.#directory = layout.stateDir;
     this.#owner = owner;
   }
@@ -103,7 +89,7 @@ export class Balancer {
       return { state: "running", pid: master };
     } catch (error) {
       // Workers end by themselves a moment after their master: until then they still carry sessions.
-      const pid = (await this.#living())[0];
+      const pid = (await this.#record.living())[0];
       const silent = error instanceof OdooPgError && error.code === "not_running";
       return pid === undefined && silent ? { state: "absent" } : { state: "unresponsive", pid };
     }
@@ -115,7 +101,7 @@ export class Balancer {
       const processes = await this.#processes();
       return await silentWorkers(this.files.masterSocket, processes);
     } catch {
-      return (await this.#living()).slice(0, 1);
+      return (await this.#record.living()).slice(0, 1);
     }
   }
 
@@ -126,12 +112,12 @@ export class Balancer {
    * @throws OdooPgError timed_out when one cannot be ended
    */
   async endSilent(): Promise<readonly number[]> {
-    return await this.#inTurn(async () => {
+    return await this.#turns.run(async () => {
       const silent = await this.silent();
       if (!silent.length) return [];
       const processes = await this.#processes().catch(() => undefined);
       const alone = silent.every((pid) => processes?.old.includes(pid) === true);
-      const doomed = alone ? silent : await this.#living();
+      const doomed = alone ? silent : await this.#record.living();
       for (const pid of doomed) sendSignal(pid, "SIGKILL");
       await awaitEnds(doomed);
       if (!alone) await this.#forget();
@@ -160,7 +146,7 @@ export class Balancer {
    *   reload the old configuration goes on
    */
   async ensure(program: HaproxyProgram, input: HaproxyInput): Promise<"started" | "reloaded" | "unchanged"> {
-    return await this.#inTurn(async () => {
+    return await this.#turns.run(async () => {
       const presence = await this.presence();
       if (presence.state === "absent") {
         await this.#start(program, input);
@@ -178,7 +164,7 @@ export class Balancer {
    * @throws OdooPgError not_running, timed_out
    */
   async servers(): Promise<ServerState[]> {
-    return await this.#inTurn(async () => await readServers(this.files.masterSocket));
+    return await this.#turns.run(async () => await readServers(this.files.masterSocket));
   }
 
   /**
@@ -187,7 +173,7 @@ export class Balancer {
    * @throws OdooPgError timed_out when sessions are left or HAProxy does not answer, command_failed, not_running
    */
   async route(wanted: Wanted): Promise<Action[]> {
-    return await this.#inTurn(async () => {
+    return await this.#turns.run(async () => {
       const actions = planEndpoints(wanted, await readServers(this.files.masterSocket));
       await perform(this.files.masterSocket, actions);
       return actions;
@@ -210,7 +196,7 @@ export class Balancer {
    * @throws OdooPgError not_running, timed_out, command_failed
    */
   async holdNew(node: string, milliseconds: number): Promise<void> {
-    await this.#inTurn(async () => await holdNew(this.files.masterSocket, node, milliseconds));
+    await this.#turns.run(async () => await holdNew(this.files.masterSocket, node, milliseconds));
   }
 
   /** Gives clients that are logging in the time to finish. @param most milliseconds @throws OdooPgError not_running, timed_out */
@@ -220,7 +206,7 @@ export class Balancer {
 
   /** Ends the sessions on replicas of workers from before a reload; says how many there were. @throws OdooPgError timed_out */
   async endReadsOf(workers: readonly number[]): Promise<number> {
-    return await this.#inTurn(async () => {
+    return await this.#turns.run(async () => {
       let ended = 0;
       for (const worker of workers) ended += await endReads(this.files.masterSocket, worker);
       return ended;
@@ -229,12 +215,12 @@ export class Balancer {
 
   /** Ends HAProxy with all its sessions. @throws OdooPgError timed_out when it cannot be ended */
   async stop(): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#turns.run(async () => {
       const presence = await this.presence();
       if (presence.state === "absent") return;
       const { pid } = presence;
       if (pid === undefined) throw unresponsive(pid);
-      const workers = (await this.#living()).filter((one) => one !== pid);
+      const workers = (await this.#record.living()).filter((one) => one !== pid);
       sendSignal(pid, "SIGTERM");
       if (!(await waitForEnd(pid, STOP_TIMEOUT))) sendSignal(pid, "SIGKILL");
       for (const one of workers) {
@@ -246,50 +232,20 @@ export class Balancer {
     });
   }
 
-  async #inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const turn = this.#last.then(act);
-    this.#last = turn.catch(() => {});
-    return await turn;
-  }
-
   /** Asks the master which processes there are, and keeps the record of them. @throws OdooPgError not_running, timed_out */
   async #processes(): Promise<Processes> {
     const processes = await readProcesses(this.files.masterSocket);
     const { master, current, old } = processes;
     this.#serving = [master, current];
     this.oldWorkers = old;
-    if (this.#recorded !== [master, current, ...old].join()) {
-      const [started, ...workers] = await Promise.all([master, current, ...old].map(known));
-      if (started) await this.#record({ ...started, workers: workers.flatMap((worker) => worker ?? []) });
-      this.#recorded = [master, current, ...old].join();
-    }
+    await this.#record.write(master, [current, ...old]);
     return processes;
-  }
-
-  async #record(record: ProcessRecord): Promise<void> {
-    await writeFileAtomic(this.files.process, JSON.stringify(record));
   }
 
   /** Removes what is left of a HAProxy that was ended. */
   async #forget(): Promise<void> {
-    this.#recorded = "";
-    await removeFile(this.files.process);
+    await this.#record.remove();
     await removeFile(this.files.masterSocket);
-  }
-
-  /** The recorded processes that are still there, the master first. @throws OdooPgError state_dir_unusable when the record is damaged */
-  async #living(): Promise<readonly number[]> {
-    const record = await readJsonFile(this.files.process, recordSchema, {
-      code: "state_dir_unusable",
-      safe: "The sessions that HAProxy carries go on.",
-      next: nextStep`It says which processes are HAProxy's. End those that are left (ps -C haproxy), remove the file, then: ${odooPg("up")}`,
-    });
-    if (!record) return [];
-    const { workers, ...master } = record;
-    const living: number[] = [];
-    for (const { pid, identity } of [master, ...workers])
-      if ((await processIdentity(pid)) === identity) living.push(pid);
-    return living;
   }
 
   /** Writes a configuration beside the present one and has HAProxy check it. */
@@ -308,8 +264,7 @@ export class Balancer {
       ["-W", "-C", this.#directory, "-f", RELATIVE.config, "-S", masterOption],
       { owner: this.#owner, logFile: this.files.log, cwd: this.#directory },
     );
-    const started = await known(pid);
-    if (started) await this.#record({ ...started, workers: [] });
+    await this.#record.write(pid, []);
     const wanted = fingerprintOf(input);
     const outcome = await this.#awaitWorker(wanted, () => !isAlive(pid));
     if (outcome === "answers") {
@@ -410,11 +365,6 @@ export class Balancer {
       next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
     });
   }
-}
-
-async function known(pid: number): Promise<KnownProcess | undefined> {
-  const identity = await processIdentity(pid);
-  return identity === undefined ? undefined : { pid, identity };
 }
 
 /** @throws OdooPgError timed_out when one is still there */

@@ -1,3 +1,4 @@
+import { isAtLeast } from "../system/program-version.ts";
 import { programPlaces } from "../system/program-places.ts";
 import path from "node:path";
 import { OdooPgError } from "../errors.ts";
@@ -6,7 +7,7 @@ import { ALL_PACKAGES, type ProgramSearch } from "../system/install.ts";
 import { run } from "../system/process/process.ts";
 
 /** Lowest version that works: Ubuntu 22.04 has it. */
-const OLDEST = { major: 2, minor: 4 };
+const OLDEST = [2, 4];
 
 /** The program haproxy. */
 export interface HaproxyProgram {
@@ -24,8 +25,7 @@ async function inspect(program: string): Promise<HaproxyProgram | undefined> {
 
 /** Whether a version such as `2.6.12-1+deb12u4` works. */
 export function isNewEnough(version: string): boolean {
-  const [major = 0, minor = 0] = version.split(/[.-]/).map(Number);
-  return major > OLDEST.major || (major === OLDEST.major && minor >= OLDEST.minor);
+  return isAtLeast(version.split(/[.-]/).map(Number), OLDEST);
 }
 
 /**
@@ -36,7 +36,7 @@ export async function findHaproxy(
   configured: string | undefined,
   machine: ProgramSearch,
 ): Promise<HaproxyProgram> {
-  const oldest = `${OLDEST.major}.${OLDEST.minor}`;
+  const oldest = OLDEST.join(".");
   if (configured !== undefined) {
     const found = await inspect(configured);
     if (found && isNewEnough(found.version)) return found;

@@ -1,5 +1,5 @@
 import { nextStep, odooPg } from "../next-step.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import { monotonic, pause } from "../system/clock.ts";
 import { askSocket } from "../system/network/network.ts";
@@ -36,6 +36,8 @@ const SETTLE_MS = 400;
 const LEAVE_MS = 1000;
 /** So many times as long as a server's answer to the gate's question a login takes at most: TLS, password, start of a session. */
 const LOGIN = 5;
+/** Sessions that one line tells to end. */
+const AT_ONCE = 50;
 /** Milliseconds between two counts of sessions that are ending. */
 const CUT_INTERVAL = 10;
 
@@ -56,7 +58,7 @@ async function ask(masterSocket: string, line: string, timeout = ANSWER_TIMEOUT)
       });
     }
     throw new OdooPgError("timed_out", {
-      message: `HAProxy does not answer: ${cause instanceof Error ? cause.message : String(cause)}.`,
+      message: `HAProxy does not answer: ${messageOf(cause)}.`,
       safe: "The sessions that it carries go on.",
       next: nextStep`Look at: ${odooPg("logs", "haproxy")}`,
       cause,
@@ -200,12 +202,13 @@ async function sessionsOfWorker(masterSocket: string, pid: number): Promise<Sess
   return sessions.filter(({ frontend }) => leadsTo(frontend, "read") || leadsTo(frontend, "write"));
 }
 
-function isOn(session: Session, ref: ServerRef): boolean {
+function isOn(session: Pick<Session, "backend" | "server">, ref: ServerRef): boolean {
   return session.backend === ref.backend && session.server === ref.server;
 }
 
 /**
- * Lets a server take new sessions, only keep those it has (`drain`), or have none. In maintenance its sessions are told to end as well; `cutSessions` confirms.
+ * Lets a server take new sessions, only keep those it has (`drain`), or have none. In maintenance its sessions are told to
+ * end as well; `cutSessions` confirms.
  * @throws OdooPgError command_failed with HAProxy's words, not_running, timed_out
  */
 export async function setServerState(masterSocket: string, ref: ServerRef, state: AdminState): Promise<void> {
@@ -223,24 +226,18 @@ export async function setServerState(masterSocket: string, ref: ServerRef, state
  *   session is ended by its id, and with them those that have not reached a server yet, because that worker could
  *   still send them to this one.
  *
- * @param options timeout: milliseconds, default 2 000
- * @throws OdooPgError timed_out when some are left at the timeout, not_running
+ * @throws OdooPgError timed_out when some are left after CUT_TIMEOUT, not_running
  */
-export async function cutSessions(
-  masterSocket: string,
-  ref: ServerRef,
-  options: { readonly timeout?: number } = {},
-): Promise<void> {
-  const timeout = options.timeout ?? CUT_TIMEOUT;
+export async function cutSessions(masterSocket: string, ref: ServerRef): Promise<void> {
   const start = monotonic();
   let clearChecks = 0;
   for (;;) {
     const left = await cutOnce(masterSocket, ref);
     clearChecks = left === 0 ? clearChecks + 1 : 0;
     if (clearChecks === 2) return;
-    if (monotonic() - start > timeout) {
+    if (monotonic() - start > CUT_TIMEOUT) {
       throw new OdooPgError("timed_out", {
-        message: `Sessions on ${nameOf(ref)} are not gone after ${timeout / 1000} s: ${left} are left.`,
+        message: `Sessions on ${nameOf(ref)} are not gone after ${CUT_TIMEOUT / 1000} s: ${left} are left.`,
         safe: "The server takes no new sessions.",
         next: nextStep`It is retried automatically. Look at: ${odooPg("logs", "haproxy")}`,
       });
@@ -254,8 +251,7 @@ async function cutOnce(masterSocket: string, ref: ServerRef): Promise<number> {
   const { old } = await readProcesses(masterSocket);
   const onOld = await Promise.all(old.map(async (pid) => await cutOnOldWorker(masterSocket, pid, ref)));
   const servers = parseServers(await askCurrent(masterSocket, "show stat"));
-  const onCurrent =
-    servers.find((server) => server.backend === ref.backend && server.server === ref.server)?.sessions ?? 0;
+  const onCurrent = servers.find((server) => isOn(server, ref))?.sessions ?? 0;
   if (onCurrent > 0) {
     const command = `shutdown sessions server ${nameOf(ref)}`;
     const answer = await askCurrent(masterSocket, command);
@@ -270,10 +266,7 @@ async function cutOnOldWorker(masterSocket: string, pid: number, ref: ServerRef)
   const doomed = (await sessionsOfWorker(masterSocket, pid)).filter(
     (session) => isOn(session, ref) || (session.backend === ref.backend && !session.settled),
   );
-  for (const some of batches(doomed, 50)) {
-    // Each command of a line needs the worker's name again.
-    await ask(masterSocket, some.map(({ id }) => `@!${pid} shutdown session ${id}`).join("; "));
-  }
+  await shutDown(masterSocket, pid, doomed);
   const waiting = doomed.filter(({ settled }) => !settled).map(({ id }) => id);
   if (waiting.length > 0) await endAbandoned(masterSocket, pid, new Set(waiting));
   return doomed.length;
@@ -299,14 +292,17 @@ export async function endReads(masterSocket: string, worker: number): Promise<nu
     ({ backend, server }) =>
       backend === "read" && server !== WAITING_LINE && !isFallback({ backend, server }),
   );
-  for (const some of batches(doomed, 50)) {
-    await ask(masterSocket, some.map(({ id }) => `@!${worker} shutdown session ${id}`).join("; "));
-  }
+  await shutDown(masterSocket, worker, doomed);
   return doomed.length;
 }
 
-function* batches<T>(items: readonly T[], size: number): Generator<readonly T[]> {
-  for (let start = 0; start < items.length; start += size) yield items.slice(start, start + size);
+/** Tells a worker from before a reload to end sessions. */
+async function shutDown(masterSocket: string, worker: number, doomed: readonly Session[]): Promise<void> {
+  for (let start = 0; start < doomed.length; start += AT_ONCE) {
+    const some = doomed.slice(start, start + AT_ONCE);
+    // Each command of a line needs the worker's name again.
+    await ask(masterSocket, some.map(({ id }) => `@!${worker} shutdown session ${id}`).join("; "));
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
 import * as z from "zod";
 import type { Layout } from "../config/layout.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { nextStep, odooPg } from "../next-step.ts";
 import { errorFromEvent, errorSchema } from "../progress.ts";
 import { requestJson } from "../system/network/http.ts";
@@ -49,7 +49,7 @@ export async function orderHosts(layout: Layout, order: HostOrder): Promise<Host
     hostOutcomeSchema,
   ).catch((error: unknown) => {
     throw new OdooPgError("not_running", {
-      message: `The agent of this host does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      message: `The agent of this host does not answer: ${messageOf(error)}`,
       next: nextStep`Look how it is: ${odooPg("status")}`,
     });
   });

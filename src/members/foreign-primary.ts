@@ -2,7 +2,7 @@ import { silenceOf } from "../postgres/sql/observing/silence.ts";
 import { foreignSlotName, UPSTREAM, type NodeConfig } from "../config/layout.ts";
 import type { Identity, NodeObservation } from "../model/observation.ts";
 import type { Config } from "../config/schema.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { ensureForeignSlot, foreignTablespaces, identifyPrimary } from "../postgres/foreign-primary.ts";
 import { SUPERUSER } from "../postgres/initialise.ts";
 import { RoleAccess } from "../postgres/sql/access/role-access.ts";
@@ -108,7 +108,7 @@ export class ForeignPrimary implements Member {
     } catch (error) {
       const { host, port } = this.node;
       throw new OdooPgError("primary_unreachable", {
-        message: `The primary ${host}:${port} does not let ${this.#credentials.user} replicate: ${error instanceof Error ? error.message : String(error)}`,
+        message: `The primary ${host}:${port} does not let ${this.#credentials.user} replicate: ${messageOf(error)}`,
         safe: "Nothing was changed.",
         next: `On the primary: CREATE ROLE ${this.#credentials.user} LOGIN REPLICATION, a line "host replication ${this.#credentials.user} <this host>" in pg_hba.conf, max_wal_senders and max_replication_slots above 0. Here: upstream in odoo-pg.yaml, or SLAVEHOST and the variables beside it.`,
         cause: error,

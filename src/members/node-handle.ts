@@ -3,7 +3,7 @@ import { asStep, type NextStep, type NextText } from "../next-step.ts";
 import type { NodeConfig, NodeLayout } from "../config/layout.ts";
 import type { Lsn } from "../model/lsn.ts";
 import type { TablespaceTrouble } from "../model/tablespaces.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { findPostmaster, StartError } from "../postgres/server.ts";
 import { Hold } from "./hold.ts";
 import { IdleSession } from "./idle-session.ts";
@@ -63,7 +63,7 @@ export class NodeHandle extends SqlMember {
 
   startFailed(error: unknown): void {
     const { name } = this.node;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const known = error instanceof OdooPgError ? error : undefined;
     this.failure = {
       why: error instanceof StartError ? error.why : "other",

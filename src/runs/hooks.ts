@@ -2,6 +2,7 @@ import type { Config } from "../config/schema.ts";
 import { readTextIfAny } from "../system/files/files.ts";
 import { postJson } from "../system/network/http.ts";
 import { run } from "../system/process/process.ts";
+import { messageOf } from "../errors.ts";
 import type { RunReport } from "../model/backups/backup-report.ts";
 
 /** Timeout of a hook, in milliseconds. */
@@ -17,7 +18,7 @@ export async function tellHooks(config: Config, report: RunReport): Promise<stri
     try {
       await act();
     } catch (error) {
-      warnings.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      warnings.push(`${what}: ${messageOf(error)}`);
     }
   };
   const name = report.ok ? "on_success" : "on_failure";

@@ -1,6 +1,5 @@
 import { odooPg } from "../next-step.ts";
-import { endpointHost, forwardingAddress } from "../config/values/addresses.ts";
-import { isPooled, pooledEndpoints } from "../config/pooling.ts";
+import { endpointHost } from "../config/values/addresses.ts";
 import { Balancer } from "../endpoints/balancer.ts";
 import { othersToTell, type Others } from "../cluster/connections.ts";
 import type { HaproxyProgram } from "../endpoints/haproxy.ts";
@@ -9,15 +8,13 @@ import { OdooPgError } from "../errors.ts";
 import type { NodeObservation } from "../model/observation.ts";
 import type { WaitingClients } from "../model/waiting.ts";
 import type { Layout } from "../config/layout.ts";
-import { maxConnections } from "../config/settings/table.ts";
 import { monotonic, waitUntil, within } from "../system/clock.ts";
 import { Hold } from "../members/hold.ts";
 import type { StopMode } from "../postgres/server.ts";
 import type { Owner } from "../system/files/files.ts";
 import { rotateOpenLog, type Log } from "../system/log.ts";
 import { accepts } from "../system/network/network.ts";
-import type { Backend } from "../endpoints/servers.ts";
-import { POOLED_CLIENTS } from "./pooler.ts";
+import { haproxyInput, type Served } from "./haproxy-input.ts";
 import type { NeededPort } from "./ports.ts";
 import type { Progress } from "../progress.ts";
 import type { Routing } from "./read-pool.ts";
@@ -27,21 +24,6 @@ import { ASK_EVERY, HUNG_AFTER, named } from "./supervisor.ts";
 
 /** Milliseconds after which HAProxy is asked again although there is nothing to change. */
 const LOOK_AGAIN = 5000;
-
-/** What the endpoints need to know: of a host's cluster, or of nodes that others run. */
-export type Served = Pick<Runtime, "config" | "machine" | "upstream" | "kept"> & {
-  /** Whether the nodes are on other hosts: their pg_hba.conf knows this one by its own address. */
-  readonly elsewhere?: boolean;
-};
-
-/** Clients that can wait at once: each is a socket, and the limit of open files is in the thousands. */
-const WAITING_CLIENTS = 1000;
-
-/**
- * Connections of a server that the endpoints leave to others: the three that PostgreSQL keeps for superusers, the agent,
- * a backup, the next question of the gate.
- */
-const KEPT_FREE = 10;
 
 /** Milliseconds for clients that are logging in on a server that is stopped by plan, at most: nothing else waits for it. */
 const HELD_MS = 3000;
@@ -61,6 +43,16 @@ export class Endpoints implements Service {
   waiting: WaitingClients | undefined;
   /** What was last brought up. */
   #input: HaproxyInput | undefined;
+  /** Where HAProxy was last routed, and when. */
+  #led: { routing: string; at: number } | undefined;
+  /** When HAProxy was last asked whether all its processes answer (monotonic), and whether one did not. */
+  #askedAt = 0;
+  #isSilent = false;
+  /** Since when workers from before a reload were seen (monotonic). */
+  readonly #oldSince = new Map<number, number>();
+  /** The connections of others that HAProxy was told of last, and whether it is being told. */
+  #others: ReadonlyMap<string, Others> = new Map();
+  #isTelling = false;
 
   constructor(layout: Layout, owner: Owner | undefined, log: Log) {
     this.#balancer = new Balancer(layout, owner);
@@ -117,10 +109,6 @@ export class Endpoints implements Service {
     if (ended.length) progress.step("haproxy", `end: it hangs (${named(ended)})`);
   }
 
-  /** When HAProxy was last asked whether all its processes answer (monotonic), and whether one did not. */
-  #askedAt = 0;
-  #isSilent = false;
-
   /**
    * As long as one of its processes hangs no replica can leave the pool, so that in read-your-writes all writes wait:
    * `silent` is not only the one that takes new sessions.
@@ -134,9 +122,6 @@ export class Endpoints implements Service {
     await this.#moveOldReads();
     return this.#balancer.isServing() ? "answers" : "absent";
   }
-
-  /** Since when workers from before a reload were seen (monotonic). */
-  readonly #oldSince = new Map<number, number>();
 
   /**
    * A worker from before a reload makes no health checks: if the agent died, its sessions would stay on a replica
@@ -153,10 +138,6 @@ export class Endpoints implements Service {
     if (ended)
       this.#log("info", `haproxy: ended ${ended} sessions on replicas that were older than its reload`);
   }
-
-  #isTelling = false;
-  /** What HAProxy was told last. */
-  #others: ReadonlyMap<string, Others> = new Map();
 
   /**
    * Tells HAProxy how many connections users hold past the endpoints, so that its clients wait where there are none for
@@ -202,9 +183,6 @@ export class Endpoints implements Service {
     if (!this.program || !this.#input) throw new Error("HAProxy was not brought up yet");
     await this.#balancer.ensure(this.program, this.#input);
   }
-
-  /** Where HAProxy was last routed, and when. */
-  #led: { routing: string; at: number } | undefined;
 
   /**
    * Routes the endpoints. Returns when the sessions of all that left are gone; an HAProxy that is gone has none.
@@ -280,49 +258,4 @@ export class Endpoints implements Service {
       },
     );
   }
-}
-
-function haproxyInput(runtime: Served): HaproxyInput {
-  const { config, machine } = runtime;
-  const each = maxConnections(config, runtime.kept);
-  const pooled = pooledEndpoints(config).length;
-  const source =
-    runtime.elsewhere === true ? undefined : forwardingAddress(config.nodes, machine.hasLoopbackNetwork);
-  return {
-    nodes: [
-      ...config.nodes.map(({ name, host, port }) => ({
-        name,
-        host,
-        port,
-        source,
-        own: runtime.elsewhere !== true,
-      })),
-      ...(runtime.upstream ? [runtime.upstream.node] : []).map(({ name, host, port }) => ({
-        name,
-        host,
-        port,
-      })),
-    ],
-    read: { ...listening(runtime, "read"), consistency: config.endpoints.read.consistency },
-    write: listening(runtime, "write"),
-    listen: config.listen,
-    networks: config.networks,
-    ...(runtime.elsewhere === true ? { elsewhere: true } : {}),
-    hasIpv6: machine.hasIpv6,
-    // Above what the servers take: a client that finds them full waits at the gate.
-    maxSessions: config.nodes.length * each + WAITING_CLIENTS + pooled * POOLED_CLIENTS,
-    gate: {
-      waitSeconds: config.endpoints.wait_seconds,
-      role: config.odoo.role,
-      // What a server elsewhere takes is not known here: it says so when it is full.
-      sessions:
-        runtime.elsewhere === true
-          ? {}
-          : Object.fromEntries(config.nodes.map(({ name }) => [name, Math.max(1, each - KEPT_FREE)])),
-    },
-  };
-}
-
-function listening({ config }: Served, endpoint: Backend): HaproxyInput["write"] {
-  return { port: config.endpoints[endpoint].port, pooled: isPooled(config, endpoint) };
 }

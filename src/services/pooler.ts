@@ -9,7 +9,7 @@ import { renderAccess, renderPgbouncer, type PgbouncerInput } from "../endpoints
 import { poolSizes } from "../endpoints/pgbouncer/sizes.ts";
 import { renderUsers } from "../endpoints/pgbouncer/userlist.ts";
 import { SERVERS_PORT, type Backend } from "../endpoints/servers.ts";
-import { OdooPgError } from "../errors.ts";
+import { messageOf, OdooPgError } from "../errors.ts";
 import { Hold } from "../members/hold.ts";
 import type { NodeOperation } from "../model/node-state.ts";
 import type { Runtime } from "../members/runtime.ts";
@@ -241,7 +241,8 @@ export class Pooler implements Service {
         { what: "open transactions", timeout },
       );
     } catch (error) {
-      if (!(error instanceof OdooPgError)) this.#log("warn", `${this.name} is not paused: ${textOf(error)}`);
+      if (!(error instanceof OdooPgError))
+        this.#log("warn", `${this.name} is not paused: ${messageOf(error)}`);
     }
     return open;
   }
@@ -320,8 +321,4 @@ function isWhere(
   b: Pick<PgbouncerInput, "port" | "listen">,
 ): boolean {
   return a.port === b.port && [...a.listen].sort().join() === [...b.listen].sort().join();
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

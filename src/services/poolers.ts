@@ -9,6 +9,7 @@ import { passingRoles } from "../postgres/sql/access/pooled-roles.ts";
 import type { Progress } from "../progress.ts";
 import { monotonic } from "../system/clock.ts";
 import { PAUSE_TIMEOUT, Pooler, type Elsewhere, type PassingRoles, type PoolerFacts } from "./pooler.ts";
+import { messageOf } from "../errors.ts";
 import type { Service } from "./service.ts";
 
 /** Milliseconds between two reads of the roles that may log in. */
@@ -33,6 +34,8 @@ export class Poolers {
   readonly #log: Runtime["log"];
   #roles: PassingRoles;
   #rolesAt = 0;
+  /** The failure that was logged last. */
+  #complained = "";
 
   /** @param elsewhere where the servers are on several hosts */
   constructor(place: Pick<Runtime, "layout" | "owner" | "log">, elsewhere?: () => Elsewhere) {
@@ -90,14 +93,12 @@ export class Poolers {
     this.#complained = "";
   }
 
-  #complained = "";
-
   /**
    * Logs a failure once. Status reports a primary that does not answer; meanwhile the roles that could log in still
    * can.
    */
   #complain(error: unknown): void {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     if (text !== this.#complained) this.#log("warn", `pgbouncer: ${text}`);
     this.#complained = text;
   }

@@ -7,6 +7,7 @@ import type { NodeHandle } from "../members/node-handle.ts";
 import { startOptions, type Runtime, recordedFor } from "../members/runtime.ts";
 import { explainFailedStart } from "./start-fault.ts";
 import type { Answer, Found, Service } from "./service.ts";
+import { messageOf } from "../errors.ts";
 import { guardTablespaces } from "../members/tablespaces.ts";
 
 /** The server of a node of this host. */
@@ -112,7 +113,7 @@ export class PostgresService implements Service {
 
   /** Finding out which setting it is takes a few seconds: once for each reason. */
   async #explain(error: unknown): Promise<unknown> {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     // Without the times of the log.
     const words = text.replaceAll(/^\s*\d{4}-\d\d-\d\d \S+ \S+ \[\d+\]/gm, "");
     if (this.#explained?.words !== words)

@@ -79,7 +79,7 @@ export class ReadPool {
   #closed = false;
   /** One step at a time: the agent's loop and an operation may ask at once. */
   readonly #mutex = new Mutex();
-  #listTurn: Promise<unknown> = Promise.resolve();
+  readonly #listTurns = new Mutex();
   /** Whether sessions may be left on a replica that is no member: at the start, and after an unconfirmed cut. */
   #cutPending = true;
 
@@ -294,8 +294,7 @@ export class ReadPool {
    * @throws LateError
    */
   async #list(change: (names: readonly string[]) => readonly string[]): Promise<void> {
-    const turn = this.#listTurn.then(async () => await this.#listNow(change));
-    this.#listTurn = turn.catch(() => {});
+    const turn = this.#listTurns.run(async () => await this.#listNow(change));
     await within(LIST_TIMEOUT, primaryName(this.#runtime), turn);
   }
 

@@ -1,5 +1,6 @@
 import { monotonic } from "../system/clock.ts";
 import type { Log } from "../system/log.ts";
+import { messageOf } from "../errors.ts";
 import type { Service } from "./service.ts";
 
 /** Milliseconds without an answer after which a service counts as hung, and milliseconds between two questions. */
@@ -55,7 +56,7 @@ export class Supervisor {
         if (signal.aborted) return;
         known.failures += 1;
         known.retryAt = this.#clock() + retryDelay(known.failures);
-        this.#log("error", `${service.name} does not start (try ${known.failures}): ${textOf(error)}`);
+        this.#log("error", `${service.name} does not start (try ${known.failures}): ${messageOf(error)}`);
       }
     });
   }
@@ -80,7 +81,7 @@ export class Supervisor {
           `${service.name} did not answer for ${HUNG_AFTER / 1000} s: killed ${named(killed)}`,
         );
     } catch (error) {
-      this.#log("error", `${service.name}: ${textOf(error)}`);
+      this.#log("error", `${service.name}: ${messageOf(error)}`);
     } finally {
       known.asking = false;
     }
@@ -104,8 +105,4 @@ export class Supervisor {
 /** Processes, as a log line or a step names them. */
 export function named(pids: readonly number[]): string {
   return `${pids.length > 1 ? "processes" : "process"} ${pids.join(", ")}`;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -81,6 +81,8 @@ export class ArchiveKeeper {
   #roomSeenAt = -Infinity;
   #keepingRoom = false;
   #unreadSince: number | undefined;
+  #gaveUpAt: number | undefined;
+  #tidiedAt = -Infinity;
   /** A change of what the primary archives with, and of the record, is completed before the next one begins. */
   readonly #command = new Mutex();
 
@@ -335,9 +337,6 @@ export class ArchiveKeeper {
     }
     return { record, segments, primary: { dataDir: primary.files.dataDir, timeline: facts.timeline } };
   }
-
-  #gaveUpAt: number | undefined;
-  #tidiedAt = -Infinity;
 
   async #change(runtime: Runtime, act: (progress: Progress) => Promise<void>): Promise<void> {
     const { log } = runtime;

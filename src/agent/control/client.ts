@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../../next-step.ts";
 import * as z from "zod";
 import type { Layout } from "../../config/layout.ts";
 import type { Config } from "../../config/schema.ts";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { monotonic, waitUntil } from "../../system/clock.ts";
 import { readTail, type Owner } from "../../system/files/files.ts";
 import { requester } from "../../system/machine.ts";
@@ -76,7 +76,7 @@ export async function order(
     }
     if (lines === 0) {
       throw new OdooPgError("not_running", {
-        message: `The agent does not answer: ${error instanceof Error ? error.message : String(error)}`,
+        message: `The agent does not answer: ${messageOf(error)}`,
         next: odooPg("up"),
         cause: error,
       });

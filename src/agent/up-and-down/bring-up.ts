@@ -4,7 +4,7 @@ import { factsOf } from "../../model/observation.ts";
 import { isCopySlot, slotName } from "../../config/layout.ts";
 import { decideStart, type StartDecision } from "../../cluster/start.ts";
 import type { Config } from "../../config/schema.ts";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { ensureRoles } from "../../odoo/roles.ts";
 import { settleRights } from "../../odoo/rights.ts";
 import { STATEMENT_COUNTS } from "../../config/settings/plain.ts";
@@ -195,7 +195,7 @@ async function recogniseUpstream(runtime: Runtime, upstream: ForeignPrimary): Pr
     await changeState(runtime, { system_identifier: systemIdentifier });
   } catch (error) {
     if (runtime.state.system_identifier === null) throw error;
-    runtime.log("warn", error instanceof Error ? error.message : String(error));
+    runtime.log("warn", messageOf(error));
   }
 }
 

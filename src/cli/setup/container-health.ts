@@ -1,6 +1,6 @@
 import { agentReport } from "../../agent/control/ask.ts";
 import { readFirstLaunch } from "../../container/first-launch.ts";
-import { OdooPgError, type ExitStatus } from "../../errors.ts";
+import { messageOf, OdooPgError, type ExitStatus } from "../../errors.ts";
 import { FIXED } from "../../container/place.ts";
 import { observeServer } from "../../postgres/sql/observing/facts.ts";
 import { writeMark } from "../../postgres/sql/operations.ts";
@@ -26,7 +26,7 @@ export async function containerHealth(context: Context): Promise<ExitStatus> {
     return 0;
   } catch (error) {
     throw new OdooPgError("node_not_ready", {
-      message: error instanceof Error ? error.message : String(error),
+      message: messageOf(error),
       cause: error,
     });
   }

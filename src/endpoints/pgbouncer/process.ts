@@ -5,13 +5,8 @@ import { OdooPgError } from "../../errors.ts";
 import { waitUntil } from "../../system/clock.ts";
 import { fileBytes, readFrom, removeFile, writeFileAtomic, type Owner } from "../../system/files/files.ts";
 import { readJsonFile } from "../../system/files/json-file.ts";
-import {
-  isAlive,
-  processIdentity,
-  sendSignal,
-  startDetached,
-  waitForEnd,
-} from "../../system/process/process.ts";
+import { isStillThere, knownProcess, knownProcessSchema } from "../../system/process/known-process.ts";
+import { isAlive, sendSignal, startDetached, waitForEnd } from "../../system/process/process.ts";
 import { listenersOf, portHolder } from "../../system/network/network.ts";
 import { commandLines } from "../../system/process/command-lines.ts";
 import { currentUser } from "../../system/machine.ts";
@@ -24,10 +19,8 @@ const START_TIMEOUT = 10_000;
 /** Milliseconds for PgBouncer to end once it was told to; it does so at once. */
 const STOP_TIMEOUT = 2000;
 
-/** The process that was started, what tells it from a later one with the same id, and where it listens. */
-const recordSchema = z.object({
-  pid: z.int().positive(),
-  identity: z.string(),
+/** The process that was started, and where it listens. */
+const recordSchema = knownProcessSchema.extend({
   port: z.int().positive(),
   /** Addresses; as it always was in records that do not say. */
   listen: z.string().array().default(["127.0.0.1"]),
@@ -94,9 +87,9 @@ export class PgbouncerProcess {
       logFile: this.#files.log,
       cwd: this.#directory,
     });
-    const identity = await processIdentity(pid);
+    const started = await knownProcess(pid);
     try {
-      if (identity !== undefined) await this.#remember({ pid, identity, port, listen: [...listen] });
+      if (started) await this.#remember({ ...started, port, listen: [...listen] });
     } catch (error) {
       sendSignal(pid, "SIGKILL");
       this.#record = undefined;
@@ -165,7 +158,7 @@ export class PgbouncerProcess {
       safe: "The sessions that PgBouncer carries go on.",
       next: nextStep`It says which process is PgBouncer's. End those that are left (ps -C pgbouncer), remove the file, then: ${odooPg("up")}`,
     });
-    this.#record = record && (await processIdentity(record.pid)) === record.identity ? record : undefined;
+    this.#record = record && (await isStillThere(record)) ? record : undefined;
     return this.#record;
   }
 

@@ -3,7 +3,7 @@ import { OdooPgError } from "../../errors.ts";
 import { isExecutable } from "../../system/files/files.ts";
 import { run } from "../../system/process/process.ts";
 import type { ProgramSearch } from "../../system/install.ts";
-import { isAtLeast } from "./render.ts";
+import { isAtLeast } from "../../system/program-version.ts";
 
 /** Lowest version that works: Debian 12 has it. */
 export const OLDEST_PGBOUNCER = [1, 18] as const;

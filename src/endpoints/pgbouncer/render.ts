@@ -1,3 +1,4 @@
+import { isAtLeast } from "../../system/program-version.ts";
 import type { PgbouncerFiles } from "./files.ts";
 import type { PoolSizes } from "./sizes.ts";
 
@@ -141,13 +142,6 @@ function settings({
     log_disconnections: 0,
     log_stats: 0,
   };
-}
-
-export function isAtLeast(
-  version: readonly [number, number],
-  [major, minor]: readonly [number, number],
-): boolean {
-  return version[0] > major || (version[0] === major && version[1] >= minor);
 }
 
 /** A value of a connection string. Source: PgBouncer, "Section [databases]", as in libpq but for backslashes. */

@@ -4,7 +4,7 @@ import { copySlotName, slotName } from "../../config/layout.ts";
 import { factsOf } from "../../model/observation.ts";
 import type { PlanStep } from "../../model/plan.ts";
 import { stamp } from "../../model/time-stamp.ts";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { freshDirectory } from "../../postgres/initialise.ts";
 import { programOf } from "../../postgres/installation.ts";
 import { checkpoint, dropSlot, ensureSlot, renewSlot, replaceSlot } from "../../postgres/sql/operations.ts";
@@ -240,7 +240,7 @@ async function rewindCopy(runtime: Runtime, handle: NodeHandle, progress: Progre
     await removePlaceOf(handle.files, fresh);
     await removeIn(fresh);
     throw new OdooPgError("command_failed", {
-      message: `${handle.node.name} cannot be rewound: ${error instanceof Error ? error.message : String(error)}`,
+      message: `${handle.node.name} cannot be rewound: ${messageOf(error)}`,
       safe: `Its data is untouched; it stays stopped.`,
       next: nextStep`Rebuild it; its old data is kept: ${odooPg("rejoin", handle.node.name, "--reseed")}`,
       cause: error,

@@ -1,7 +1,7 @@
 import { ensureAgent, type AgentStart } from "../../agent/control/client.ts";
 import path from "node:path";
 import { findPgbackrest } from "../../archive/program.ts";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 import { findHaproxy } from "../../endpoints/haproxy.ts";
 import { findInstallation } from "../../postgres/installation.ts";
@@ -141,7 +141,7 @@ async function greet({ host, port, pin }: Invitation): Promise<Greeting> {
     timeout: GREETING_TIMEOUT,
   }).catch((error: unknown) => {
     throw new OdooPgError("refused", {
-      message: `${host}:${port} does not answer: ${error instanceof Error ? error.message : String(error)}`,
+      message: `${host}:${port} does not answer: ${messageOf(error)}`,
       safe,
       next: `Is its agent running there, and port ${port} open between the two hosts?`,
     });

@@ -1,17 +1,8 @@
-import * as z from "zod";
 import { writeFileAtomic, removeFile, type Owner } from "../../system/files/files.ts";
 import { inspectJsonFile } from "../../system/files/json-file.ts";
 import { pause } from "../../system/clock.ts";
-import {
-  isAlive,
-  processIdentity,
-  sendSignal,
-  startDetached,
-  waitForEnd,
-  type Signal,
-} from "../../system/process/process.ts";
-
-const recordSchema = z.object({ pid: z.int().positive(), identity: z.string() });
+import { isStillThere, knownProcess, knownProcessSchema } from "../../system/process/known-process.ts";
+import { isAlive, sendSignal, startDetached, waitForEnd, type Signal } from "../../system/process/process.ts";
 
 /** Milliseconds within which a program that cannot run ends by itself, so that its start counts as failed. */
 const SETTLE = 700;
@@ -29,9 +20,9 @@ export class Daemon {
   /** The process that was started, where it still lives. */
   async pid(): Promise<number | undefined> {
     if (this.#pid !== undefined && isAlive(this.#pid)) return this.#pid;
-    const record = await inspectJsonFile(this.#file, recordSchema);
+    const record = await inspectJsonFile(this.#file, knownProcessSchema);
     const found = record?.ok === true ? record.value : undefined;
-    this.#pid = found && (await processIdentity(found.pid)) === found.identity ? found.pid : undefined;
+    this.#pid = found && (await isStillThere(found)) ? found.pid : undefined;
     return this.#pid;
   }
 
@@ -47,9 +38,9 @@ export class Daemon {
     },
   ): Promise<boolean> {
     const { pid } = await startDetached(program, args, options);
-    const identity = await processIdentity(pid);
-    if (identity !== undefined) {
-      await writeFileAtomic(this.#file, JSON.stringify({ pid, identity }));
+    const started = await knownProcess(pid);
+    if (started) {
+      await writeFileAtomic(this.#file, JSON.stringify(started));
       this.#pid = pid;
     }
     await pause(SETTLE);

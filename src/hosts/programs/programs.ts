@@ -1,3 +1,4 @@
+import { isAtLeast } from "../../system/program-version.ts";
 import path from "node:path";
 import { OdooPgError } from "../../errors.ts";
 import type { ProgramSearch } from "../../system/install.ts";
@@ -39,15 +40,6 @@ const ETCD: Kind = {
   apt: "etcd-server",
   why: "etcd 3.4 is no longer maintained",
 };
-
-/** Whether a version is at least another: number by number. */
-export function isAtLeast(version: readonly number[], oldest: readonly number[]): boolean {
-  for (const [index, least] of oldest.entries()) {
-    const part = version[index] ?? 0;
-    if (part !== least) return part > least;
-  }
-  return true;
-}
 
 /** @throws OdooPgError program_missing where there is none, or only an older one: with the reason and the way */
 async function find(kind: Kind, machine: ProgramSearch): Promise<HaProgram> {

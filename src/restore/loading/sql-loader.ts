@@ -116,6 +116,10 @@ export class SqlLoader {
   #searches: "as the dump" | "all" | undefined;
   #dumpSearchesNone = false;
   #described = false;
+  /** The COPY whose rows are read; undefined when they are read over. */
+  #copying: { statement: Statement; table: string } | undefined;
+  /** The COPY whose rows are set aside. */
+  #copyingAside: RowsAside | undefined;
 
   private constructor(filling: Filling, order: SqlOrder, session: RawSession) {
     this.#filling = filling;
@@ -161,11 +165,6 @@ export class SqlLoader {
     await this.#runLater();
     return await this.#result();
   }
-
-  /** The COPY whose rows are read; undefined when they are read over. */
-  #copying: { statement: Statement; table: string } | undefined;
-  /** The COPY whose rows are set aside. */
-  #copyingAside: RowsAside | undefined;
 
   async #take(written: Statement): Promise<void> {
     if (written.entry !== undefined) this.#described = true;

@@ -2,7 +2,7 @@ import { nextStep, odooPg } from "../../next-step.ts";
 import { randomBytes } from "node:crypto";
 import path from "node:path";
 import type { Progress } from "../../progress.ts";
-import { OdooPgError, toOdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError, toOdooPgError } from "../../errors.ts";
 import { othersByOurNames } from "../../odoo/own-names.ts";
 import { now, waitUntil } from "../../system/clock.ts";
 import { isBelievable, namesIn, removeFile, removeTree } from "../../system/files/files.ts";
@@ -148,7 +148,7 @@ async function clearAway(
       await act();
       return true;
     } catch (error) {
-      notes.push(`${undone} (${error instanceof Error ? error.message : String(error)})`);
+      notes.push(`${undone} (${messageOf(error)})`);
       return false;
     }
   };

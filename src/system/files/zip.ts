@@ -4,7 +4,7 @@ import { pipeline } from "node:stream/promises";
 import { crc32 } from "node:zlib";
 import * as yauzl from "yauzl";
 import { ZipFile } from "yazl";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { explain } from "./files.ts";
 import { nameProblem, type ArchivedFile } from "./tar.ts";
 
@@ -68,7 +68,7 @@ async function* contentOf(file: string, zip: yauzl.ZipFile, entry: yauzl.Entry):
 
 function unusable(file: string, error: unknown, entry?: string): OdooPgError {
   if (error instanceof OdooPgError) return error;
-  const words = (error instanceof Error ? error.message : String(error)).replace(/\.$/, "");
+  const words = messageOf(error).replace(/\.$/, "");
   return new OdooPgError("dump_unusable", {
     message: `The zip ${file} cannot be used: ${entry === undefined ? "" : `${entry}: `}${words}.`,
     safe: "Nothing that existed was changed.",

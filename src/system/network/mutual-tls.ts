@@ -3,6 +3,7 @@ import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { TLSSocket, type SecureContextOptions } from "node:tls";
+import { messageOf } from "../../errors.ts";
 import { Crowd, Known } from "./crowd.ts";
 
 /** A certificate, its key, and the one authority that is trusted; all PEM. */
@@ -247,7 +248,7 @@ async function respond(
       sent,
     });
   } catch (error) {
-    told = { status: 500, body: { error: error instanceof Error ? error.message : String(error) } };
+    told = { status: 500, body: { error: messageOf(error) } };
   }
   const [type, content] =
     "bytes" in told

@@ -1,4 +1,5 @@
 import MailComposer from "nodemailer/lib/mail-composer";
+import { messageOf } from "../../errors.ts";
 import SMTPConnection from "nodemailer/lib/smtp-connection";
 
 export interface MailServer {
@@ -73,7 +74,7 @@ export async function sendMail(server: MailServer, mail: Mail, timeout: number):
       );
       const fail = (error: unknown): void => {
         clearTimeout(timer);
-        const text = error instanceof Error ? error.message : String(error);
+        const text = messageOf(error);
         reject(new Error(`${host}:${port}: ${login ? text.replaceAll(login.password, "…") : text}`));
       };
       const send = (): void =>

@@ -2,7 +2,7 @@ import { createReadStream } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { isErrno } from "../files/files.ts";
 import { childEnvironment, loadExeca, programFailure } from "./child.ts";
 
@@ -82,7 +82,7 @@ function notStarted(program: string, cause: unknown): OdooPgError {
   return new OdooPgError("program_missing", {
     message: isErrno(cause, "ENOENT")
       ? `The program ${program} is not installed.`
-      : `${program} cannot be started: ${cause instanceof Error ? cause.message : String(cause)}`,
+      : `${program} cannot be started: ${messageOf(cause)}`,
     safe: "Nothing was changed.",
     next: `apt-get install -y ${program.split("/").at(-1) ?? program}`,
     cause,
@@ -169,7 +169,7 @@ export async function* gunzipped(
   } catch (error) {
     if (!isErrno(error, "Z_BUF_ERROR", "Z_DATA_ERROR")) throw error;
     throw new OdooPgError("dump_unusable", {
-      message: `${name} is truncated or damaged: ${error instanceof Error ? error.message : String(error)}.`,
+      message: `${name} is truncated or damaged: ${messageOf(error)}.`,
       safe: "Nothing that existed was changed.",
       next: "Copy the file again.",
       cause: error,

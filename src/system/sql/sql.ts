@@ -1,5 +1,5 @@
 import { Client, escapeIdentifier, escapeLiteral, Query, type QueryConfig } from "pg";
-import { OdooPgError } from "../../errors.ts";
+import { messageOf, OdooPgError } from "../../errors.ts";
 import { nextStep, odooPg } from "../../next-step.ts";
 
 /** Settings of a session, such as synchronous_commit. */
@@ -85,7 +85,7 @@ export function toSqlError(error: unknown): SqlError {
     error instanceof Error && "detail" in error && typeof error.detail === "string"
       ? ` (${error.detail})`
       : "";
-  return new SqlError((error instanceof Error ? error.message : String(error)) + detail, code);
+  return new SqlError(messageOf(error) + detail, code);
 }
 
 /** What node-postgres says where the server answers a request for TLS with no. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { askerOf } from "../../../src/hosts/decisions/certificates/asker.ts";
 import { endsSoon, isToBeRenewed } from "../../../src/hosts/decisions/certificates/certificate.ts";
 import { joinRefusal, withHost, type JoinFacts } from "../../../src/hosts/joining/joining.ts";
-import { isAtLeast } from "../../../src/hosts/programs/programs.ts";
+import { isAtLeast } from "../../../src/system/program-version.ts";
 import { database, documentOf, witness } from "../standins.ts";
 
 describe("whether a host may join", () => {

@@ -1,5 +1,6 @@
 import type { Silence } from "../../../model/silence.ts";
 import { LateError } from "../../../system/clock.ts";
+import { messageOf } from "../../../errors.ts";
 import { SqlError } from "../../../system/sql/sql.ts";
 
 /** SQLSTATE cannot_connect_now: starting up, shutting down, or recovering. */
@@ -13,7 +14,7 @@ const QUERY_CANCELED = "57014";
  */
 export function silenceOf(error: unknown, timeout?: number): Silence {
   const code = error instanceof SqlError ? error.code : undefined;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (code === "ENOENT" || code === "ECONNREFUSED") return { kind: "not_running" };
   if (code === CANNOT_CONNECT_NOW) return { kind: "starting", detail: message };
   // The rest of these are words of node-postgres and of Node.
