@@ -4,48 +4,38 @@ import { odooPg } from "../next-step.ts";
 import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { stopServer } from "../postgres/server.ts";
-import { Superuser } from "../postgres/sql/access/superuser.ts";
-import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
-import type { Progress } from "../progress.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
+import { openTablespaces } from "../postgres/tablespaces.ts";
 import { lockHolder, releaseLock, takeLock } from "../store/lock.ts";
 import { now } from "../system/clock.ts";
 import { ensureDirectory, kindOf, passableFor, removeTree } from "../system/files/files.ts";
 import { makeFolder, removeIn } from "../system/files/held/by-path.ts";
 import { inFolder } from "../system/files/held/folder.ts";
 import { ownPid } from "../system/process/process.ts";
-import type { OpenRepository } from "./base-backup.ts";
 import { forgetMoment, keepMoment, keptMoment } from "./kept-moment.ts";
 import { takeMomentLock } from "./moment-lock.ts";
 import type { ArchivePlace } from "./place.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
-  guardLiveTablespaces,
   isOnTheWay,
   isWhole,
-  lastChangeIn,
   RECOVERING,
-  RECOVERING_PORT,
+  replayed,
   requireRoom,
-  startRecovering,
   tablespaceInTheWay,
-  untilRecovered,
-  whyMissed,
   type Missed,
   type Recovering,
 } from "./recovering.ts";
 import { targetArguments, targetWords, type Target } from "./target.ts";
 
-export interface MomentWish extends Omit<Recovering, "place"> {
-  readonly repository: OpenRepository;
+export interface MomentWish extends Recovering {
   readonly target: Target;
   /** From which it can be reached, the likeliest first. */
   readonly bases: readonly BaseBackup[];
-  /** On which it may lie, the likeliest first. */
   readonly timelines: readonly number[];
   /** The only database that is wanted, and its size in bytes now: 0 where there is no longer one of its name. */
   readonly database: { readonly name: string; readonly bytes: number } | undefined;
   readonly processors: number;
-  readonly progress: Progress;
 }
 
 /** The cluster as it was, running beside the live one for as long as something is copied out of it. */
@@ -137,14 +127,14 @@ async function fromAnyBase<T>(
     if (!(await isOnTheWay(place, base, timeline))) continue;
     let tried = await fromBase(wish, { base, timeline, only, over, toEnd: false }, use);
     over = undefined;
-    if (!tried.ok && tried.missed === "went_on") {
+    if (tried === "went_on") {
       wish.progress.note(`timeline ${timeline} was left before that moment: all of it is wanted`);
       await clearMoments(place);
       tried = await fromBase(wish, { base, timeline, only, over, toEnd: true }, use);
     }
-    if (tried.ok) return tried;
-    if (tried.missed === "tablespace") astray = true;
-    if (tried.missed !== "needs_all") skipped = { base, timeline };
+    if (typeof tried === "object") return tried;
+    if (tried === "tablespace") astray = true;
+    if (tried !== "needs_all") skipped = { base, timeline };
     else wish.progress.note("one database alone cannot be recovered to that moment: all are");
     await clearMoments(place);
   }
@@ -171,9 +161,9 @@ async function fromBase<T>(
   wish: MomentWish,
   { base, timeline, only, over, toEnd }: Attempt,
   use: (moment: RecoveredMoment) => Promise<T>,
-): Promise<({ ok: true } & Used<T>) | { ok: false; missed: Missed }> {
-  const { repository, layout, progress } = wish;
-  const { place, pgbackrest } = repository;
+): Promise<Used<T> | Missed> {
+  const { progress, target } = wish;
+  const { place, pgbackrest } = wish.repository;
   progress.step(only ?? null, `write base backup ${base.label}`);
   const write = async (name: string, isOver: boolean): Promise<Missed | undefined> => {
     const folder = path.join(place.moments, name);
@@ -183,7 +173,7 @@ async function fromBase<T>(
       `--tablespace-map-all=${path.join(folder, "tablespaces")}`,
       `--set=${base.label}`,
       `--process-max=${Math.max(1, wish.processors)}`,
-      ...targetArguments(toEnd ? undefined : wish.target),
+      ...targetArguments(toEnd ? undefined : target),
       // Never the latest that is there: one that somebody's trial has archived would lead astray.
       `--target-timeline=${timeline}`,
       "--archive-mode=off",
@@ -191,31 +181,20 @@ async function fromBase<T>(
       ...(isOver ? ["--delta"] : []),
     ]);
   };
-  const { folder, missed: unwritten } = await writeOver(wish, { base, only, over }, write);
-  if (unwritten) return { ok: false, missed: unwritten };
+  const { folder, missed } = await writeOver(wish, { base, only, over }, write);
+  if (missed) return missed;
   const dataDir = path.join(place.moments, folder, "data");
-  const present = (await tablespaceLinks(repository.dataDir)).keys();
-  const astray = await guardLiveTablespaces(wish, dataDir, present);
-  if (astray) return { ok: false, missed: astray };
-  progress.step(only ?? null, `replay WAL up to ${targetWords(wish.target)}`);
-  const log = path.join(place.dir, "moment.log");
-  const recovering: Recovering = { ...wish, place };
-  const server = await startRecovering(recovering, dataDir, log);
-  const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: dataDir });
-  try {
-    const missed = await whyMissed(
-      await untilRecovered(recovering, server, superuser, log),
-      recovering,
-      dataDir,
-      { isMoment: wish.target.kind === "time" && !toEnd, timeline, timelines: wish.timelines },
-    );
-    if (missed) return { ok: false, missed };
-    if (only !== undefined && !(await isWhole(superuser.in(only)))) return { ok: false, missed: "needs_all" };
-    const lastChange = await lastChangeIn(log);
-    return { ok: true, folder, value: await use({ superuser, dataDir, lastChange, base: base.label }) };
-  } finally {
-    await server.end();
-  }
+  const replay = {
+    dataDir,
+    timeline,
+    isMoment: target.kind === "time" && !toEnd,
+    database: only,
+    upTo: targetWords(target),
+  };
+  return await replayed(wish, replay, async (superuser, lastChange) => {
+    if (only !== undefined && !(await isWhole(superuser.in(only)))) return "needs_all";
+    return { folder, value: await use({ superuser, dataDir, lastChange, base: base.label }) };
+  });
 }
 
 /** Writes over the files of the previous moment. Where there are none, or that fails, it writes all of them. */

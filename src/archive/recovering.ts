@@ -5,9 +5,10 @@ import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { showBytes } from "../model/quantities.ts";
 import { historyFile, leadsTo, leftAt, segmentName } from "../model/timeline.ts";
 import { nextStep, odooPg } from "../next-step.ts";
+import type { Progress } from "../progress.ts";
 import { programOf, type Installation } from "../postgres/installation.ts";
 import { renderIdent } from "../postgres/render.ts";
-import type { Superuser } from "../postgres/sql/access/superuser.ts";
+import { Superuser } from "../postgres/sql/access/superuser.ts";
 import { segmentBytesOf } from "../postgres/wal-end.ts";
 import { closeTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
 import { pause } from "../system/clock.ts";
@@ -19,24 +20,69 @@ import { runsAsOwnerOf, workingDirectory } from "../system/files/working-directo
 import { startAttended, type Attended } from "../system/process/attended.ts";
 import { sendSignal, waitForEnd } from "../system/process/process.ts";
 import { SqlError } from "../system/sql/sql.ts";
+import type { OpenRepository } from "./base-backup.ts";
 import type { ArchivePlace } from "./place.ts";
 import { walOf, type Repository } from "./wal-folder.ts";
 
 /** Names the socket of a recovered cluster, which listens on nothing else: below every port that a node may have. */
-export const RECOVERING_PORT = 543;
+const RECOVERING_PORT = 543;
 
 /** What such a cluster calls itself. */
 export const RECOVERING = "moment";
 
 /** What a cluster is recovered with. */
 export interface Recovering {
-  readonly place: ArchivePlace;
+  readonly repository: OpenRepository;
   readonly layout: Layout;
   readonly owner: Owner | undefined;
   readonly installation: Installation;
   /** What the primary preloads: what a database uses may need it. */
   readonly preloaded: string;
+  /** On which the target may lie, the likeliest first; with the present one. Undefined: the latest in the repository. */
+  readonly timelines: readonly (number | undefined)[];
   readonly signal: AbortSignal | undefined;
+  readonly progress: Progress;
+}
+
+/** One data directory that pgBackRest has written, and where it is to be replayed to. */
+interface Replay {
+  readonly dataDir: string;
+  readonly timeline: number | undefined;
+  /** Whether the target is a moment, and not the end of the timeline. */
+  readonly isMoment: boolean;
+  /** The only one that was written. */
+  readonly database?: string | undefined;
+  /** The target, for people. */
+  readonly upTo: string;
+  /** Of the server, over ours. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/**
+ * Replays WAL up to the target, and works with the server for as long as `use` takes.
+ * @param use is given when the last transaction was committed, as the server reports it; undefined where none was replayed
+ * @returns what keeps it from the target, or what `use` returns
+ */
+export async function replayed<T extends object>(
+  recovering: Recovering,
+  replay: Replay,
+  use: (superuser: Superuser, lastChange: string | undefined) => Promise<T | Missed>,
+): Promise<T | Missed> {
+  const { repository, layout, progress } = recovering;
+  const { dataDir } = replay;
+  const astray = await guardLiveTablespaces(recovering, dataDir);
+  if (astray) return astray;
+  progress.step(replay.database ?? null, `replay WAL up to ${replay.upTo}`);
+  const log = path.join(repository.place.dir, "moment.log");
+  const server = await startRecovering(recovering, dataDir, log, replay.settings);
+  const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: dataDir });
+  try {
+    const missed = await untilRecovered(recovering, server, superuser, log);
+    if (missed) return await whyMissed(missed, recovering, replay);
+    return await use(superuser, await lastChangeIn(log));
+  } finally {
+    await server.end();
+  }
 }
 
 /**
@@ -63,21 +109,14 @@ async function historyOf(repository: Repository, timeline: number): Promise<stri
 /**
  * What keeps a recovery from a moment that it did not find. It may be that the timeline ended before, and was the cluster's
  * own until then: then all of it is wanted.
- * @param wanted timelines on which the moment may lie, with the present one
  */
-export async function whyMissed(
-  missed: Missed | undefined,
+async function whyMissed(
+  missed: Missed,
   recovering: Recovering,
-  dataDir: string,
-  wanted: {
-    readonly isMoment: boolean;
-    readonly timeline: number | undefined;
-    readonly timelines: readonly (number | undefined)[];
-  },
-): Promise<Missed | undefined> {
-  const { isMoment, timeline, timelines } = wanted;
+  { dataDir, isMoment, timeline }: Replay,
+): Promise<Missed> {
   if (missed !== "ended_before" || !isMoment || timeline === undefined) return missed;
-  const present = Math.max(...timelines.flatMap((one) => one ?? []));
+  const present = Math.max(...recovering.timelines.flatMap((one) => one ?? []));
   return (await wentOn(recovering, dataDir, { left: timeline, present })) ? "went_on" : missed;
 }
 
@@ -86,7 +125,7 @@ export async function whyMissed(
  * archived what was lost by a promotion. Then a moment at which it was the cluster's own is on it, up to its end.
  */
 async function wentOn(
-  { place, installation, owner }: Pick<Recovering, "place" | "installation" | "owner">,
+  { repository: { place }, installation, owner }: Recovering,
   dataDir: string,
   { left, present }: { readonly left: number; readonly present: number },
 ): Promise<boolean> {
@@ -123,15 +162,14 @@ export async function requireRoom(folder: string, needed: number): Promise<void>
 
 /**
  * Keeps what is recovered from the tablespaces of the live cluster.
- * @param present tablespaces of the live cluster, by their object id
  * @returns "tablespace" where it could not be kept from them: before PostgreSQL 15 a recovery empties the directory that
  * it is led to, before it makes the link (tablespace.c, create_tablespace_directories)
  */
-export async function guardLiveTablespaces(
-  { installation, owner }: Pick<Recovering, "installation" | "owner">,
+async function guardLiveTablespaces(
+  { repository, installation, owner }: Recovering,
   dataDir: string,
-  present: Iterable<string>,
 ): Promise<Missed | undefined> {
+  const present = (await tablespaceLinks(repository.dataDir)).keys();
   await closeTablespaces(dataDir, owner);
   const own = await tablespaceLinks(dataDir);
   const isOther = [...present].some((id) => !own.has(id));
@@ -176,14 +214,13 @@ async function freeSocket(runDir: string, made: string): Promise<void> {
  * process.
  * @param more settings over ours
  */
-export async function startRecovering(
-  wish: Recovering,
+async function startRecovering(
+  { repository, layout, owner, installation, preloaded }: Recovering,
   dataDir: string,
   logFile: string,
   more: Readonly<Record<string, string>> = {},
 ): Promise<Attended> {
-  const { place, layout, owner, installation, preloaded } = wish;
-  const { dir } = place;
+  const { dir } = repository.place;
   await freeSocket(layout.runDir, dataDir);
   const conf = path.join(dir, "moment.conf");
   const hba = path.join(dir, "moment_hba.conf");
@@ -239,7 +276,7 @@ export async function startRecovering(
 const LOOK_EVERY = 200;
 
 /** @returns undefined when it is recovered, or what keeps it from that */
-export async function untilRecovered(
+async function untilRecovered(
   { signal }: Recovering,
   server: Attended,
   superuser: Superuser,
@@ -281,7 +318,7 @@ export async function isWhole(database: Superuser): Promise<boolean> {
 }
 
 /** When the last replayed transaction was committed, as the server reports it; undefined where there was none. */
-export async function lastChangeIn(log: string): Promise<string | undefined> {
+async function lastChangeIn(log: string): Promise<string | undefined> {
   return /last completed transaction was at log time ([^\n]+)/.exec(await readTail(log, 100_000))?.[1];
 }
 

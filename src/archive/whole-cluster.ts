@@ -4,46 +4,35 @@ import type { BaseBackup } from "../model/backups/archive-status.ts";
 import { command, odooPg } from "../next-step.ts";
 import { endOrphans } from "../postgres/orphans.ts";
 import { stopServer } from "../postgres/server.ts";
-import { Superuser } from "../postgres/sql/access/superuser.ts";
-import { openTablespaces, tablespaceLinks } from "../postgres/tablespaces.ts";
-import type { Progress } from "../progress.ts";
+import type { Superuser } from "../postgres/sql/access/superuser.ts";
+import { openTablespaces } from "../postgres/tablespaces.ts";
 import { releaseLock } from "../store/lock.ts";
 import { makeFolder, removeIn, renameIn } from "../system/files/held/by-path.ts";
 import { inFolder } from "../system/files/held/folder.ts";
 import { ownPid } from "../system/process/process.ts";
-import type { OpenRepository } from "./base-backup.ts";
 import { takeMomentLock } from "./moment-lock.ts";
 import { writeBase } from "./pgbackrest.ts";
 import {
-  guardLiveTablespaces,
   isOnTheWay,
-  lastChangeIn,
   RECOVERING,
-  RECOVERING_PORT,
+  replayed,
   requireRoom,
-  startRecovering,
   tablespaceInTheWay,
-  untilRecovered,
-  whyMissed,
   type Missed,
   type Recovering,
 } from "./recovering.ts";
 import { targetArguments, targetWords, type Target } from "./target.ts";
 
-export interface ClusterWish extends Omit<Recovering, "place"> {
-  readonly repository: OpenRepository;
+export interface ClusterWish extends Recovering {
   /** Undefined: everything that is in the repository. */
   readonly target: Target | undefined;
   /** From which it can be reached, the likeliest first. */
   readonly bases: readonly BaseBackup[];
-  /** The likeliest first. Undefined: the latest in the repository. */
-  readonly timelines: readonly (number | undefined)[];
   /** Where the data directory will be: nothing, or an empty folder. */
   readonly dataDir: string;
   /** Whether it goes on as this cluster: then what it writes is to be archived. */
   readonly goesOn: boolean;
   readonly processors: number;
-  readonly progress: Progress;
 }
 
 /** What is done with a cluster before it is moved to its place. */
@@ -143,14 +132,13 @@ async function attempt<T>(
   timeline: number | undefined,
   use: ClusterUse<T>,
 ): Promise<RecoveredCluster<T> | Missed> {
-  const { repository, layout, owner, progress, target, dataDir } = wish;
-  const { place, pgbackrest } = repository;
+  const { owner, progress, target, dataDir } = wish;
   const made = inTheMaking(dataDir);
   await clear(dataDir);
   await requireRoom(path.dirname(dataDir), base.database_bytes);
   for (const folder of [made, tablespacesOf(dataDir)]) await makeFolder(folder, 0o700, owner);
   progress.step(null, `write base backup ${base.label}`);
-  const missed = await writeBase(pgbackrest, [
+  const missed = await writeBase(wish.repository.pgbackrest, [
     `--pg1-path=${made}`,
     `--tablespace-map-all=${tablespacesOf(dataDir)}`,
     `--set=${base.label}`,
@@ -160,30 +148,19 @@ async function attempt<T>(
     "--archive-mode=off",
   ]);
   if (missed) return missed;
-  const present = (await tablespaceLinks(repository.dataDir)).keys();
-  const astray = await guardLiveTablespaces(wish, made, present);
-  if (astray) return astray;
-  progress.step(null, `replay WAL up to ${target ? targetWords(target) : "its end"}`);
-  const log = path.join(place.dir, "moment.log");
-  const recovering: Recovering = { ...wish, place };
   // What it writes is kept, and what goes on as this cluster is archived later.
   const kept = { fsync: "on", full_page_writes: "on", wal_level: "replica" };
-  const server = await startRecovering(recovering, made, log, {
-    ...kept,
-    ...(wish.goesOn ? { archive_mode: "on" } : {}),
-  });
-  const superuser = Superuser.of(layout, { name: RECOVERING, port: RECOVERING_PORT, data_dir: made });
-  try {
-    const unreached = await whyMissed(
-      await untilRecovered(recovering, server, superuser, log),
-      recovering,
-      made,
-      { isMoment: target?.kind === "time", timeline, timelines: wish.timelines },
-    );
-    if (unreached) return unreached;
+  const settings = { ...kept, ...(wish.goesOn ? { archive_mode: "on" } : {}) };
+  const replay = {
+    dataDir: made,
+    timeline,
+    isMoment: target?.kind === "time",
+    upTo: target ? targetWords(target) : "its end",
+    settings,
+  };
+  return await replayed(wish, replay, async (superuser, lastChange) => {
     const used = await use.whileRunning(superuser);
     const now = await settle(superuser);
-    const lastChange = await lastChangeIn(log);
     progress.step(null, "shut it down");
     await stopServer(made, RECOVERING, "fast", SHUTDOWN_TIMEOUT);
     const recovered = { lastChange, base: base.label, timeline: now, used };
@@ -191,9 +168,7 @@ async function attempt<T>(
     await use.beforeName(recovered);
     await giveName(dataDir);
     return recovered;
-  } finally {
-    await server.end();
-  }
+  });
 }
 
 /** Milliseconds for the checkpoint of a shutdown. */
