@@ -36,7 +36,7 @@ import {
   silentWorkers,
   tellCarried,
   tellOthers,
-} from "./runtime.ts";
+} from "./orders.ts";
 import type { Processes } from "./show-output.ts";
 import { membershipOf, type ServerState } from "./servers.ts";
 

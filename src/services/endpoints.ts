@@ -64,7 +64,7 @@ export class Endpoints implements Service {
     return await within(timeout, "haproxy", this.#balancer.answers()).catch(() => false);
   }
 
-  /** Whether HAProxy answers, from when it was last asked, seconds ago; asked within `timeout` milliseconds where nobody has. */
+  /** The same as supervision saw it some seconds ago; asked now where it has not looked. */
   async answered(timeout: number): Promise<boolean> {
     if (this.#askedAt === 0 || monotonic() - this.#askedAt > 2 * ASK_EVERY) return await this.answer(timeout);
     return !this.#isSilent && this.#balancer.isServing();

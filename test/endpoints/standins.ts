@@ -6,7 +6,7 @@ import { Balancer } from "../../src/endpoints/balancer.ts";
 import { findHaproxy, type HaproxyProgram } from "../../src/endpoints/haproxy.ts";
 import { GATE_APPLICATION } from "../../src/endpoints/gate.ts";
 import type { HaproxyInput } from "../../src/endpoints/render.ts";
-import { readProcesses } from "../../src/endpoints/runtime.ts";
+import { readProcesses } from "../../src/endpoints/orders.ts";
 import type { Owner } from "../../src/system/files/files.ts";
 import { findUser } from "../../src/system/machine.ts";
 import { freePorts } from "../support/ports.ts";

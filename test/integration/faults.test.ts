@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ClusterTarget, type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
-import { setServerState } from "../../src/endpoints/runtime.ts";
+import { setServerState } from "../../src/endpoints/orders.ts";
 import { writeServer } from "../../src/endpoints/servers.ts";
 import { isAlive } from "../support/processes.ts";
 import { atEnd } from "../support/scope.ts";

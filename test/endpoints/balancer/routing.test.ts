@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import net from "node:net";
 import { describe, expect, test } from "vitest";
-import { cutSessions, setServerState } from "../../../src/endpoints/runtime.ts";
+import { cutSessions, setServerState } from "../../../src/endpoints/orders.ts";
 import { fallbackServer, nameOf, poolServer, writeServer } from "../../../src/endpoints/servers.ts";
 import { atEnd } from "../../support/scope.ts";
 import { waitFor } from "../../support/wait.ts";
