@@ -14,7 +14,8 @@ import { readFilestoreList } from "../../src/backup/attachments/filestore-list.t
 import { databasesToBackUp } from "../../src/backup/databases.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { drillBackups } from "../../src/runs/run.ts";
-import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
+import { quoteSqlIdentifier as id } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { attachmentContent, makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import { processesNaming } from "../support/processes.ts";

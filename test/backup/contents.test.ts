@@ -3,7 +3,7 @@ import { compareContents } from "../../src/backup/contents/compare.ts";
 import type { Contents } from "../../src/backup/contents/contents.ts";
 import { contentsBeside } from "../../src/backup/contents/contents-beside.ts";
 import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase } from "../support/odoo-database.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";

@@ -11,7 +11,7 @@ import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts
 import { programOf } from "../../src/postgres/installation.ts";
 import { hasFilestore } from "../../src/odoo/filestore.ts";
 import { runOrFail } from "../../src/system/process/process.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase, writeAttachment } from "../support/odoo-database.ts";
 import { canBeKeptOut, withoutRights } from "../support/other-user.ts";

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { drillBackups } from "../../src/runs/run.ts";
 import { copyDatabase } from "../../src/restore/copy.ts";
-import { quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
+import { quoteSqlIdentifier as id } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { restoring, type Restoring } from "../restore/restoring.ts";
 import { silent } from "./backup-source.ts";

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { giveDatabases } from "../../src/container/adopt.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 
 test("Odoo's role gets what the superuser had in the data of another image, whatever is set in it, and triggers for events go off", async () => {

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { giveToOwners } from "../../src/odoo/ownership.ts";
-import { type Row, type Session, withSession } from "../../src/system/sql/sql.ts";
+import { type Row, type Session } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { waitFor } from "../support/wait.ts";
 import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 

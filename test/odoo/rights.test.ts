@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { keepRights, settleRights } from "../../src/odoo/rights.ts";
-import { type Session, withSession } from "../../src/system/sql/sql.ts";
+import { type Session } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 let node: ThrowawayNode;

@@ -2,7 +2,8 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { ensureRoles, type RolePasswords } from "../../src/odoo/roles.ts";
-import { type Row, type Session, withSession } from "../../src/system/sql/sql.ts";
+import { type Row, type Session } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { waitFor } from "../support/wait.ts";
 

@@ -1,7 +1,8 @@
 import { beforeAll, expect, test } from "vitest";
 import { createRole, dropRole, listRoles } from "../../src/odoo/more-roles.ts";
 import { endSession, endSessions, listSessions, sessionToEnd } from "../../src/odoo/sessions.ts";
-import { connect, type Session, withSession } from "../../src/system/sql/sql.ts";
+import { connect, type Session } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, expect, test } from "vitest";
 import { lockWork } from "../../src/odoo/work-lock.ts";
-import { connect, type Session, withSession } from "../../src/system/sql/sql.ts";
+import { connect, type Session } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { nodeWithRoles, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";

@@ -13,7 +13,7 @@ import {
 } from "../../src/postgres/server.ts";
 import { removeFile } from "../../src/system/files/files.ts";
 import { isAlive, processState } from "../../src/system/process/process.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { atEnd } from "../support/scope.ts";
 import { waitFor } from "../support/wait.ts";
 import { type ThrowawayNode, throwawayNodes } from "./throwaway-node.ts";

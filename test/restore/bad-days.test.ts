@@ -15,7 +15,7 @@ import { ZipFile } from "yazl";
 import { compareContents } from "../../src/backup/contents/compare.ts";
 import { poolFile } from "../../src/backup/place.ts";
 import { readFilestoreList } from "../../src/backup/attachments/filestore-list.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { writeZip } from "../../src/system/files/zip.ts";
 import { mayMount, smallDisk } from "../support/small-disk.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";

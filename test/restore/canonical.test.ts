@@ -6,7 +6,7 @@ import { type DefinitionKind, type Difference, findDifferences } from "../../src
 import type { Contents } from "../../src/backup/contents/contents.ts";
 import { readDatabaseContents } from "../../src/backup/contents/read-contents.ts";
 import { trulyOther } from "../../src/restore/canonical.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 const PASSWORD = "loader-of-the-test";

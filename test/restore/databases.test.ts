@@ -20,7 +20,8 @@ import { NewDatabase, ODOO_FORM } from "../../src/restore/target/new-database.ts
 import { tidyUp } from "../../src/restore/target/publish.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
-import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";
+import { quoteSqlIdentifier as id, type Row } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { canBeKeptOut, withoutRights } from "../support/other-user.ts";

@@ -9,7 +9,7 @@ import { restoreDatabase, type RestoreReport } from "../../src/restore/restore.t
 import { ensureRoles } from "../../src/odoo/roles.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { backupsOf, silent, type TestBackups } from "../backup/backup-source.ts";
 import type { ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { makeOdooDatabase, type OdooDatabase } from "../support/odoo-database.ts";

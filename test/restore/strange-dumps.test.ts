@@ -6,7 +6,7 @@ import type { Lack } from "../../src/model/backups/lack.ts";
 import type { RestoreReport } from "../../src/restore/restore.ts";
 import { programOf } from "../../src/postgres/installation.ts";
 import { conninfo } from "../../src/postgres/sql/quoting.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";
 import { temporaryFolder } from "../support/temporary-folder.ts";
 import { restoring, type Restoring } from "./restoring.ts";

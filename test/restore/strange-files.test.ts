@@ -16,7 +16,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { findInput } from "../../src/restore/reading/input.ts";
 import { restoreDatabase, type RestoreReport } from "../../src/restore/restore.ts";
 import { programOf } from "../../src/postgres/installation.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { writeZip } from "../../src/system/files/zip.ts";
 import { silent } from "../backup/backup-source.ts";
 import { runningNode } from "../postgres/throwaway-node.ts";

@@ -1,6 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { checkPages } from "../../src/postgres/sql/page-checks.ts";
-import { quoteSqlIdentifier as id, type Row, withSession } from "../../src/system/sql/sql.ts";
+import { quoteSqlIdentifier as id, type Row } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 
 // The proof of a second looks through all tables and indexes of everybody's databases, as the superuser. What their owners

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test, vi } from "vitest";
 import { programOf } from "../../src/postgres/installation.ts";
 import { renderHba } from "../../src/postgres/render.ts";
 import { type Superuser } from "../../src/postgres/sql/access/superuser.ts";
-import { withSession } from "../../src/system/sql/sql.ts";
+import { withSession } from "../support/with-session.ts";
 import { runningNode, type ThrowawayNode } from "../postgres/throwaway-node.ts";
 import { type ThrowawayCluster, throwawayCluster } from "../support/cluster.ts";
 import { waitFor } from "../support/wait.ts";

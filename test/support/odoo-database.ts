@@ -2,7 +2,8 @@ import { createHash } from "node:crypto";
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { compressWithLz4 } from "../../src/postgres/sql/wal-compression.ts";
-import { type Credentials, quoteSqlIdentifier as id, withSession } from "../../src/system/sql/sql.ts";
+import { type Credentials, quoteSqlIdentifier as id } from "../../src/system/sql/sql.ts";
+import { withSession } from "./with-session.ts";
 
 export interface OdooDatabaseOptions {
   /** A superuser's way in; its database is not looked at. */

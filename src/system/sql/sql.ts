@@ -228,19 +228,6 @@ function destroy(client: Client): void {
   }
 }
 
-/** Opens a session, uses it, closes it. */
-export async function withSession<T>(
-  credentials: Credentials,
-  use: (session: OrdinarySession) => Promise<T>,
-): Promise<T> {
-  const session = await connect(credentials);
-  try {
-    return await use(session);
-  } finally {
-    await session.close();
-  }
-}
-
 export const quoteSqlLiteral = (value: string): string => escapeLiteral(value);
 export const quoteSqlIdentifier = (name: string): string => escapeIdentifier(name);
 

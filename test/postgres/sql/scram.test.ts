@@ -4,7 +4,8 @@ import { programOf } from "../../../src/postgres/installation.ts";
 import { conninfo } from "../../../src/postgres/sql/quoting.ts";
 import { scramVerifier, verifierFits } from "../../../src/postgres/sql/access/scram.ts";
 import { run } from "../../../src/system/process/process.ts";
-import { quoteSqlLiteral, withSession } from "../../../src/system/sql/sql.ts";
+import { quoteSqlLiteral } from "../../../src/system/sql/sql.ts";
+import { withSession } from "../../support/with-session.ts";
 import { passwordText } from "../../support/texts.ts";
 import { runningNode, type ThrowawayNode } from "../throwaway-node.ts";
 
