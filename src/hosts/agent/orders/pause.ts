@@ -28,14 +28,16 @@ export async function setPause(
   const known = await etcd.get(key);
   const end = until === undefined ? "" : String(until);
   if (!(await etcd.swap(key, known?.revision ?? 0n, end))) throw changedMeanwhile();
-  const change = dynamicChange(view.dynamic.value, { pause: until !== undefined });
+  // Not what the last look at the store has seen: a pause may have begun since, and would then never end.
+  const configKey = `${patroniPrefix(cluster)}config`;
+  const dynamic = await etcd.get(configKey);
+  const change = dynamicChange(dynamic?.value, { pause: until !== undefined });
   const done =
     until === undefined
       ? "Another host takes over again when the primary's is lost."
       : `Paused until ${new Date(until).toISOString()}: no other host takes over, and Patroni restarts no server. To end it earlier: odoo-pg resume`;
   if (change === undefined) return { done, changed: false };
-  if (await etcd.swap(`${patroniPrefix(cluster)}config`, view.dynamic.revision, change))
-    return { done, changed: true };
+  if (await etcd.swap(configKey, dynamic?.revision ?? 0n, change)) return { done, changed: true };
   throw changedMeanwhile();
 }
 
